@@ -1,0 +1,51 @@
+# Every target sets up what it needs. The first run on a bare machine takes a few minutes, later ones seconds.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The environment is made again when its description changes.
+STAMP := .venv/.installed-$(shell sha256sum pyproject.toml | cut -c1-12)
+# What `make testbed-up` starts: make testbed-up UP='--phones 40 -f bed.yaml -f no-slb.yaml'
+UP ?=
+# What `make test` and `make nightly` hand to pytest.
+PYTEST ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help testbed-up testbed-down doctor check test nightly bench clean
+
+help:  ## these lines
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
+
+testbed-up: $(STAMP) doctor  ## a running bed: sets up everything, waits until every phone is registered
+	$(BIN)/testbed up $(UP)
+
+testbed-down: $(STAMP)  ## take the bed down
+	$(BIN)/testbed down
+
+doctor: $(STAMP)  ## install and start the engine, make the images: whatever is missing
+	$(BIN)/testbed doctor --fix
+
+check: $(STAMP)  ## format, lint, strict types, unit tests; under a minute, no engine needed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit -q $(PYTEST)
+
+test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers, one scenario of each family; 15 minutes at most
+	$(BIN)/pytest tests -m "not nightly" $(PYTEST)
+
+nightly: $(STAMP) doctor  ## everything `make test` leaves out: all scenarios, real timers; an hour
+	$(BIN)/pytest tests $(PYTEST)
+
+bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
+	$(BIN)/python -m tests.bench
+
+clean:  ## remove the environment and all caches; images, beds and runs stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	find testbed tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@PYTHON='$(PYTHON)' .ci/python
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@rm -f .venv/.installed-*
+	@touch $@

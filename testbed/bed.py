@@ -1,0 +1,275 @@
+"""Bed: the running set of containers. Up, ready, inject, heal, capture, down; a context manager that leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from testbed import state
+from testbed.engine import compose, containers, streams
+from testbed.errors import BedError, CleanupIncomplete, EngineError, UsageError
+from testbed.generation import BedSpec, generate, with_addresses
+from testbed.history import Event, parse_event
+from testbed.injector import Injector
+from testbed.live import Facts, Recorder
+from testbed.topology import Role, Topology
+from testbed.waiting import wait_until
+
+READY_TIMEOUT_S = 60
+CONTROL_TIMEOUT_S = 30
+ORCHESTRATOR = "testbed"
+"""Host name in the events the orchestrator itself writes."""
+
+Progress = Callable[[str], None]
+
+
+class Bed:
+    """One bed, up. Made by ``Bed.up`` or ``Bed.attach``; ``close`` ends our streams, ``down`` removes the bed."""
+
+    def __init__(self, topology: Topology, recorder: Recorder, progress: Progress) -> None:
+        self.topology = topology
+        self.recorder = recorder
+        self.facts = Facts(topology, recorder)
+        self._progress = progress
+        self._containers: dict[str, containers.Container] = {}
+        self._nics: dict[str, containers.Container] = {}
+        self._captures: dict[str, streams.CaptureStream] = {}
+        self.injector = Injector(
+            topology,
+            workload=lambda host: self._workload(host).id,
+            nic=lambda host: self._nics[host].id,
+            record=self.record,
+        )
+        self._stop_following = threading.Event()
+        self._followed: set[str] = set()
+
+    # -- up and down
+
+    @classmethod
+    def up(
+        cls,
+        spec: BedSpec,
+        *,
+        images: dict[str, str],
+        recorder: Recorder,
+        progress: Progress,
+        check: Callable[[Topology], None] = lambda topology: None,
+        capture_at: Iterable[str] = (),
+        captures_folder: Path | None = None,
+    ) -> Bed:
+        """Bring a bed up until every phone is registered. With ``capture_at``, captures listen before any workload starts."""
+        if containers.containers(spec.name):
+            raise UsageError(
+                f"a bed named {spec.name!r} is there already",
+                hint=f"`testbed down --name {spec.name}`, or choose another --name",
+            )
+        bed = None
+        try:
+            with state.machine_lock():
+                topology, file, block = generate(spec, images, check)
+                bed = cls(topology, recorder, progress)
+                progress(
+                    f"bed {spec.name}: {len(topology.hosts)} hosts in {topology.prefix}, {len(topology.phones)} phones"
+                )
+                capture_at = tuple(capture_at)
+                if capture_at:
+                    compose.up(
+                        file,
+                        project=containers.project_of(spec.name),
+                        env=block.values,
+                        services=[f"{h.name}-nic" for h in topology.hosts],
+                    )
+                else:
+                    compose.up(file, project=containers.project_of(spec.name), env=block.values)
+            if capture_at and captures_folder:
+                bed.discover()
+                bed.start_captures(capture_at, captures_folder)
+                compose.up(file, project=containers.project_of(spec.name), env=block.values)
+            bed.discover()
+            bed.follow()
+            bed.wait_ready()
+            return bed
+        except BaseException:
+            if bed is not None:
+                bed.close()
+            remove_quietly(spec.name)
+            raise
+
+    @classmethod
+    def attach(cls, name: str, recorder: Recorder, progress: Progress) -> Bed:
+        """The bed of this name that is up; UsageError lists those that are."""
+        topology = state.read_topology(name)
+        if topology is None or not containers.containers(name):
+            known = sorted({c.bed for c in containers.containers()})
+            raise UsageError(
+                f"no bed named {name!r} is up",
+                hint="up: " + ", ".join(known) if known else "`testbed up` brings one up",
+            )
+        bed = cls(topology, recorder, progress)
+        bed.discover()
+        return bed
+
+    def discover(self) -> None:
+        """Look the bed's containers up, by label, with the addresses that Docker handed out where the compose file gave none."""
+        found = containers.containers(self.topology.bed)
+        self._nics = {c.host: c for c in found if c.is_nic}
+        self._containers = {c.host: c for c in found if not c.is_nic}
+        self.topology = with_addresses(self.topology, {host: nic.addresses for host, nic in self._nics.items()})
+
+    def follow(self) -> None:
+        """Collect the events of all workloads, from each one's start."""
+        for host, container in self._containers.items():
+            if container.id not in self._followed:
+                self._followed.add(container.id)
+                streams.follow_log(container.id, self._deliver(host), self._stop_following)
+
+    def _deliver(self, host: str) -> Callable[[float, str], None]:
+        def deliver(time_s: float, line: str) -> None:
+            self.recorder.add_line(host, line)
+            event = parse_event(line)
+            self.recorder.add(event or Event(time_s=time_s, host=host, name="LinePrinted", data={"line": line[:500]}))
+
+        return deliver
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Return when every phone is registered; NotReady (with the log of a host that died) otherwise."""
+
+        def ready() -> bool:
+            self._refuse_dead_hosts()
+            return self.facts.holds("registered")
+
+        wait_until(
+            ready,
+            awaited="every phone registered",
+            timeout_s=timeout_s,
+            last_seen=self.facts.seen,
+            log_tail=self._phones_log,
+            poll_s=0.05,
+        )
+
+    def _refuse_dead_hosts(self) -> None:
+        now = time.monotonic()
+        if now < getattr(self, "_looked_s", 0.0) + 1:
+            return
+        self._looked_s = now
+        for container in containers.containers(self.topology.bed):
+            if container.state in ("exited", "dead"):
+                raise EngineError(
+                    f"host {container.host} does not run: its container ended with exit status {container.exit_code}",
+                    output=containers.log_of(container.id, tail=12),
+                    hint=f"look at the service {container.host} in your compose files and at what it mounts",
+                )
+
+    def _phones_log(self) -> str:
+        return "\n".join(
+            line
+            for host in self.topology.with_role(Role.PHONE)
+            for line in list(self.recorder.tails.get(host.name, ()))[-4:]
+        )
+
+    def close(self) -> None:
+        """End captures, heal faults, end our streams; the bed stays up."""
+        problems = self.injector.close()
+        self.stop_captures()
+        self._stop_following.set()
+        if problems:
+            raise CleanupIncomplete(
+                "; ".join(problems), hint=f"`testbed down --name {self.topology.bed}` removes the bed with its faults"
+            )
+
+    def down(self) -> None:
+        """Close, then remove the bed's containers, networks and files."""
+        try:
+            self.close()
+        finally:
+            remove(self.topology.bed)
+
+    def __enter__(self) -> Bed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    # -- what is in it
+
+    def states(self) -> dict[str, str]:
+        """Host -> Docker's word for its workload's state, asked now."""
+        return {c.host: c.state for c in containers.containers(self.topology.bed) if not c.is_nic}
+
+    def ask(self, host: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask a role through its control socket."""
+        text = streams.exec_once(
+            self._workload(host).id,
+            ["python3", "-m", "testbed.roles.control", json.dumps(request)],
+            timeout_s=CONTROL_TIMEOUT_S,
+        )
+        reply: dict[str, Any] = json.loads(text)
+        if "error" in reply:
+            raise UsageError(f"{host}: {reply['error']}")
+        return reply
+
+    def ask_all(self, requests: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Ask several hosts at once: host -> request gives host -> reply."""
+        with ThreadPoolExecutor(max_workers=max(1, len(requests))) as pool:
+            return dict(zip(requests, pool.map(self.ask, requests, requests.values()), strict=True))
+
+    def run_in(self, host: str, argv: list[str]) -> str:
+        """Run a command in a host's workload; its output."""
+        return streams.exec_once(self._workload(host).id, argv, timeout_s=CONTROL_TIMEOUT_S)
+
+    def record(self, name: str, **data: Any) -> None:
+        """Write one of the orchestrator's own events."""
+        self.recorder.add(Event(time_s=time.time(), host=ORCHESTRATOR, name=name, data=data))
+
+    def _workload(self, host: str) -> containers.Container:
+        self.topology.host(host)
+        if host not in self._containers:
+            raise EngineError(
+                f"the container of host {host!r} is gone",
+                hint=f"`testbed status --name {self.topology.bed}` shows what is up",
+            )
+        return self._containers[host]
+
+    # -- captures
+
+    def start_captures(self, hosts: Iterable[str], folder: Path) -> None:
+        """Start tcpdump at these hosts' NICs; returns when every one listens."""
+        folder.mkdir(parents=True, exist_ok=True)
+        names = [self.topology.host(name).name for name in dict.fromkeys(hosts)]
+        for name in names:
+            address = self.topology.host(name).address
+            self._captures[name] = streams.CaptureStream(
+                self._nics[name].id, address=address, host=name, file=folder / f"{name}.pcap"
+            )
+        for name in names:
+            self._captures[name].wait_listening()
+            self.record("CaptureStarted", capture=name, file=self._captures[name].file.name)
+
+    def stop_capture(self, host: str) -> None:
+        """End one capture and record its counters; one that ended badly has -1 for them, which no check calls sound."""
+        capture = self._captures.pop(host)
+        counters = capture.stop()
+        self.record("CaptureStopped", capture=host, file=capture.file.name, **counters)
+
+    def stop_captures(self) -> None:
+        """End all captures, side by side."""
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(self.stop_capture, list(self._captures)))
+
+
+def remove(name: str) -> None:
+    """Remove a bed by its labels, with the files kept for it."""
+    containers.remove_bed(name)
+    state.forget_bed(name)
+
+
+def remove_quietly(name: str) -> None:
+    """Remove what there is of a bed while another error is on its way."""
+    with contextlib.suppress(BedError):
+        remove(name)

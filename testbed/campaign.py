@@ -1,0 +1,111 @@
+"""Several scenarios one after another, each on a fresh bed, with one table of verdicts and one exit status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed import errors, show
+from testbed.engine.images import build_all
+from testbed.errors import BedError, UsageError
+from testbed.judge import exit_code
+from testbed.run import RunOptions, run_scenario
+from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
+from testbed.verdict import Verdict
+
+SEVERITY = (
+    errors.EXIT_CLEANUP_INCOMPLETE,
+    errors.EXIT_ENVIRONMENT,
+    errors.EXIT_USAGE,
+    errors.EXIT_CHECK_FAILED,
+    errors.EXIT_INCONCLUSIVE,
+    errors.EXIT_NOTHING_RAN,
+)
+"""Several at once: the first of these."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Campaign:
+    """Options of `testbed run`."""
+
+    profile: str | None
+    phones: int | None
+    keep: bool
+    bed: str
+    runs: Path
+    output: str
+
+    def perform(self, words: tuple[str, ...], run_all: bool) -> int:
+        """Run them; a scenario whose bed breaks does not keep the others from running."""
+        loaded = self._load(words, run_all)
+        if self.keep and len(loaded) > 1:
+            raise UsageError("--keep leaves one bed up: name one scenario")
+        say = show.progress()
+        images = build_all(say)
+        options = RunOptions(images=images, runs=self.runs, keep=self.keep, bed=self.bed)
+        codes, rows = [], []
+        for one in loaded:
+            try:
+                run, verdicts = run_scenario(one, options, say)
+            except BedError as error:
+                show.say(
+                    f"error: {one.scenario.scenario}: {error.message}"
+                    + (f"\n  next: {error.hint}" if error.hint else "")
+                )
+                codes.append(error.exit_code)
+                rows.append(
+                    {
+                        "scenario": one.scenario.scenario,
+                        "status": "ERROR",
+                        "check": "",
+                        "summary": error.message.splitlines()[0],
+                    }
+                )
+                continue
+            new = verdict_rows(one.scenario.scenario, verdicts)
+            rows += [{**row, "run": str(run.path)} for row in new]
+            codes.append(exit_code(verdicts))
+            if self.output == "table":
+                show.table(
+                    new,
+                    f"\n{one.scenario.scenario} ({one.scenario.profile}): {run.path}",
+                    ["status", "check", "claim", "summary"],
+                )
+        if self.output != "table":
+            show.rows(rows, self.output)
+        return combined(codes)
+
+    def _load(self, words: tuple[str, ...], run_all: bool) -> list[LoadedScenario]:
+        """All files are read before anything is started."""
+        if run_all:
+            every = [load_scenario(name, phones=self.phones) for name in builtin_scenarios()]
+            names = [
+                one.scenario.scenario for one in every if self.profile is None or self.profile in one.scenario.profiles
+            ]
+            words = (*words, *names)
+        if not words:
+            raise UsageError(
+                "no scenario named", hint="`testbed scenarios` lists the built-in ones; --all runs them all"
+            )
+        return [load_scenario(word, profile=self.profile, phones=self.phones) for word in words]
+
+
+def verdict_rows(name: str, verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    """One record a verdict."""
+    return [
+        {
+            "scenario": name,
+            "status": verdict.status.name,
+            "check": verdict.check,
+            "claim": verdict.claim,
+            "summary": verdict.summary,
+            "figures": dict(verdict.figures),
+        }
+        for verdict in verdicts
+    ]
+
+
+def combined(codes: list[int]) -> int:
+    """One exit status for several."""
+    return next((code for code in SEVERITY if code in codes), errors.EXIT_OK)

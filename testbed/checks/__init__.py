@@ -1,0 +1,46 @@
+"""Kinds of expectations, by the word a scenario uses; each a pure function from a run to a verdict."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+
+from testbed.checks.base import CheckKind, Params
+from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
+from testbed.checks.capture import CAPTURES
+from testbed.checks.config_kept import CONFIG_KEPT
+from testbed.checks.marking import PACKETS
+from testbed.checks.redirect import REDIRECTED
+from testbed.checks.registration import RECOVERED, REGISTERED, STEADY
+from testbed.checks.rehome import REHOMED
+from testbed.checks.urls import URLS
+from testbed.errors import UsageError
+from testbed.recording import Run
+from testbed.verdict import Verdict
+
+KINDS: dict[str, CheckKind] = {
+    kind.name: kind
+    for kind in (
+        REGISTERED,
+        REHOMED,
+        URLS,
+        CONFIG_KEPT,
+        REDIRECTED,
+        CALL_CONTROL_KEPT,
+        PACKETS,
+        RECOVERED,
+        STEADY,
+        CAPTURES,
+    )
+}
+
+__all__ = ["KINDS", "CheckKind", "Params", "judge_expectation"]
+
+
+def judge_expectation(run: Run, kind: str, params: Params) -> Verdict:
+    """The verdict of one expectation; UsageError lists the known kinds."""
+    if kind not in KINDS:
+        close = difflib.get_close_matches(kind, KINDS, n=1)
+        suggestion = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UsageError(f"unknown kind of expectation {kind!r}{suggestion}", hint="known kinds: " + ", ".join(KINDS))
+    return replace(KINDS[kind].judge(run, params), claim=params.claim)

@@ -1,0 +1,54 @@
+"""How long a re-home may take: the one place where slack is granted. All values in seconds.
+
+A failover's budget follows from its class of failure: a stopped or killed call control closes its connections, so phones leave
+at once; a frozen or cut one has to be missed, by keepalives or by TCP, and the profile says how long that takes.
+"""
+
+from __future__ import annotations
+
+from testbed.profile import KEEPALIVE_MISSES, Profile
+
+AT_ONCE_S = 1.0
+"""Where a FIN, an RST or a refusal tells the phone: nothing is waited for, connections and registrations take this long."""
+
+KEEPALIVE_JITTER = 0.05
+"""Share by which a keepalive may be late: intervals of 30.0 to 31.5 s were measured where 30 s were asked for."""
+
+HOST_START_S = 2.0
+"""From the engine's word that a workload runs again to its listening socket."""
+
+
+REGISTRATION_S = 0.5
+"""For connection and registration, on top of late keepalives."""
+
+EARLY_S = 0.1
+"""How much sooner than the shortest detection a re-home may be seen: stamps come from different processes."""
+
+
+def slack_s(profile: Profile) -> float:
+    """Granted on top of the longest detection. srnd: 5 s, quick: 1 s."""
+    return max(AT_ONCE_S, KEEPALIVE_MISSES * KEEPALIVE_JITTER * profile.keepalive_s + REGISTRATION_S)
+
+
+def failover_budget_s(kind: str, profile: Profile) -> tuple[float, float]:
+    """Shortest and longest time from this kind of fault's effect to the end of registration at the next call control.
+
+    Sooner than the shortest, something else than this fault was noticed, or the phone gives up too early.
+    """
+    slack = slack_s(profile)
+    if kind == "freeze":
+        shortest, longest = profile.freeze_detection_s
+    elif kind == "cut":
+        shortest, longest = profile.cut_detection_s
+    else:
+        return 0.0, AT_ONCE_S
+    return shortest - EARLY_S, longest + slack
+
+
+def fallback_budget_s(profile: Profile, token_wait_s: float) -> tuple[float, float]:
+    """From healing to the end of registration at the better call control, which is tried every second keepalive interval.
+
+    ``token_wait_s``: what the call control made this phone wait by refusing its token.
+    """
+    attempt = profile.secondary_keepalive_s + profile.connect_timeout_s
+    return 0.0, attempt + token_wait_s + HOST_START_S + slack_s(profile)

@@ -1,0 +1,97 @@
+"""Call control preserved: while a fault lasts no SCCP session drops and every KeepAlive is answered, by events and by packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from testbed.checks.base import CheckKind, Params
+from testbed.checks.capture import captures
+from testbed.checks.facts import FOREVER, FaultWindow, fault_windows, first, registrations_at, seen, some, steps_ended_s
+from testbed.packets import FIN, RST, Packets
+from testbed.packets_sccp import Keepalive, keepalives, sccp_mask, sccp_messages
+from testbed.recording import Run
+from testbed.verdict import Evidence, Status, Verdict
+
+_DROPS = ("CallControlLost", "KeepaliveMissed", "PhoneUnregistered", "Unregistered", "RegisterRejected", "Rehomed")
+
+
+class CallControlKeptParams(Params):
+    """No parameters."""
+
+
+def judge_call_control_kept(run: Run, params: CallControlKeptParams) -> Verdict:
+    """From the beginning of each confirmed fault to the end of its healing: the clock that ``redirected`` goes by."""
+    check = "call-control-kept"
+    windows = fault_windows(run)
+    if reason := _nothing_to_judge(run, windows):
+        return Verdict(check=check, status=Status.INCONCLUSIVE, summary=reason)
+    drops: list[Evidence] = []
+    answered = 0
+    for window in windows:
+        end_s = window.healed_s if window.healed else steps_ended_s(run)
+        drops += _event_drops(run, window.began_s, end_s)
+        for host, packets in captures(run).items():
+            drops += _closings(packets, host, window.began_s, end_s)
+            for pair in keepalives(sccp_messages(packets)):
+                if not window.began_s <= pair.sent.time_s <= end_s:
+                    continue
+                late = _is_late(run, packets, pair)
+                drops += [_unanswered(packets, host, pair)] if late else []
+                answered += pair.answer is not None and not late
+    figures = {"keepalives_answered": float(answered), "drops": float(len(drops))}
+    if drops:
+        summary = f"{len(drops)} signs of a session lost: {drops[0].text}"
+        return Verdict(check=check, status=Status.FAIL, summary=summary, evidence=first(drops), figures=figures)
+    if not answered:
+        summary = "no KeepAlive was captured while the fault lasted"
+        return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
+    summary = f"{len(run.topology.phones)} phones stayed registered, {answered} KeepAlives captured, all answered"
+    proof = tuple(window.confirmed.proves(f"{window} in effect") for window in windows)
+    return Verdict(check=check, status=Status.PASS, summary=summary, evidence=proof, figures=figures)
+
+
+def _nothing_to_judge(run: Run, windows: list[FaultWindow]) -> str:
+    if not run.topology.phones:
+        return "the bed has no phones"
+    if not windows:
+        return "no fault was confirmed"
+    held = registrations_at(run, windows[0].began_s)
+    absent = [phone for phone in run.topology.phones if phone not in held]
+    return f"not registered when the fault began: {some(absent)}" if absent else ""
+
+
+def _event_drops(run: Run, since_s: float, until_s: float) -> list[Evidence]:
+    return [
+        event.proves(f"{event['phone']}: {event.event.name} {event['cause'] or event['at'] or ''}".rstrip())
+        for event in seen(run, *_DROPS, since_s=since_s, until_s=until_s)
+    ]
+
+
+def _closings(packets: Packets, host: str, since_s: float, until_s: float) -> Iterator[Evidence]:
+    inside = (packets.time_s >= since_s) & (packets.time_s <= until_s)
+    for index in np.flatnonzero(sccp_mask(packets) & (packets.tcp_flags & (FIN | RST) > 0) & inside).tolist():
+        yield Evidence(text=f"FIN or RST on port 2000 at {host}", capture=packets.file, frame=int(packets.frame[index]))
+
+
+def _is_late(run: Run, packets: Packets, pair: Keepalive) -> bool:
+    """Not answered before the next one is due; one sent so late that the capture ends before that is left open."""
+    limit_s = pair.sent.time_s + run.profile.keepalive_s
+    if pair.answer is not None:
+        return pair.answer.time_s > limit_s
+    last_s = float(packets.time_s[-1]) if len(packets) else FOREVER
+    return last_s >= limit_s
+
+
+def _unanswered(packets: Packets, host: str, pair: Keepalive) -> Evidence:
+    text = f"KeepAlive at {host} {'answered late' if pair.answer else 'not answered'}"
+    return Evidence(text=text, capture=packets.file, frame=pair.sent.frame)
+
+
+CALL_CONTROL_KEPT = CheckKind(
+    name="call-control-kept",
+    params=CallControlKeptParams,
+    judge=judge_call_control_kept,
+    help="no SCCP session dropped and no KeepAlive unanswered while the fault lasts",
+)

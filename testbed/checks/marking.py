@@ -1,0 +1,164 @@
+"""Marks: every packet of a traffic class carries an allowed code point, SYN and RST included, everywhere or on one hop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from testbed.checks.base import CheckKind, Params
+from testbed.checks.capture import captures
+from testbed.checks.facts import MAX_EVIDENCE, fault_windows
+from testbed.document import unknown_word
+from testbed.dscp import name_of
+from testbed.errors import BedError, UsageError
+from testbed.packets import RST, Mask, Packets, address_text
+from testbed.packets_class import Direction, class_mask, hop_mask
+from testbed.policy import Marks, Policy, TrafficClass, known_policies, policy
+from testbed.recording import Run
+from testbed.topology import Host, Role, Topology
+from testbed.verdict import Evidence, Status, Verdict
+
+
+class AllowedMarks(BaseModel):
+    """A policy written in the scenario itself: ``{allowed: [AF31, EF]}``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allowed: Marks
+
+
+def _policy_word(value: Any) -> Any:
+    """A built-in name stays a name; a file is read now, so that the run can be judged again where the file is not."""
+    if not isinstance(value, str) or value in known_policies():
+        return value
+    try:
+        return policy(value)
+    except UsageError:
+        raise unknown_word(value, [*known_policies(), "a .yaml file"]) from None
+    except BedError as error:
+        raise ValueError(error.message) from None
+
+
+class PacketsParams(Params):
+    """``hop``: ``web-1->slb``; each side is a host, a role, or ``phones``. ``direction``: up is towards the server."""
+
+    traffic: TrafficClass = Field(alias="class")
+    policy: Annotated[str | AllowedMarks | Policy, BeforeValidator(_policy_word)]
+    hop: Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")] | None = None
+    direction: Direction = "both"
+
+    @model_validator(mode="after")
+    def _policy_has_a_rule(self) -> PacketsParams:
+        if not self.allowed:
+            raise ValueError(f"policy {self.policy_name} has no rule for {self.traffic}")
+        return self
+
+    @property
+    def allowed(self) -> frozenset[int]:
+        """Code points that the class may carry."""
+        if isinstance(self.policy, AllowedMarks):
+            return frozenset(self.policy.allowed)
+        chosen = policy(self.policy) if isinstance(self.policy, str) else self.policy
+        return frozenset(chosen.classes.get(self.traffic, ()))
+
+    @property
+    def policy_name(self) -> str:
+        """For people."""
+        if isinstance(self.policy, AllowedMarks):
+            return "/".join(map(name_of, self.policy.allowed))
+        return self.policy if isinstance(self.policy, str) else self.policy.name
+
+    @property
+    def check(self) -> str:
+        """The verdict's name: ``packets sccp srnd-table-11-4 web-1->slb``."""
+        parts = [
+            "packets",
+            self.traffic,
+            self.policy_name,
+            self.hop,
+            None if self.direction == "both" else self.direction,
+        ]
+        return " ".join(part for part in parts if part)
+
+
+def hosts_named(topology: Topology, word: str) -> tuple[Host, ...]:
+    """The hosts that one side of a hop names: a host, a role's hosts, or ``phones``; UsageError lists the known ones."""
+    if word in ("phones", *Role):
+        return topology.with_role(Role.PHONE if word == "phones" else Role(word))
+    return (topology.host(word),)
+
+
+def judge_packets(run: Run, params: PacketsParams) -> Verdict:
+    allowed = params.allowed
+    counts: Counter[int] = Counter()
+    wrong: list[Evidence] = []
+    wrong_total = 0
+    read = captures(run)
+    for host, packets in read.items():
+        mask = _chosen(run, params, packets)
+        dscp = packets.tos >> 2
+        values, numbers = np.unique(dscp[mask], return_counts=True)
+        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+        offending = np.flatnonzero(mask & ~np.isin(dscp, list(allowed)) & ~_exempt(run, packets))
+        wrong_total += len(offending)
+        wrong += [_offence(run, host, packets, int(index)) for index in offending[:MAX_EVIDENCE]]
+    figures = {f"packets_{name_of(dscp)}": float(counts[dscp]) for dscp in sorted(counts)}
+    total = sum(counts.values())
+    figures |= {"packets": float(total), "wrong": float(wrong_total)}
+    marks = ", ".join(f"{name_of(dscp)} {counts[dscp]}" for dscp in sorted(counts))
+    if not total:
+        where = f"in {len(read)} captures" if read else "since nothing was captured"
+        summary = f"no {params.traffic} packet seen {where}"
+        return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
+    if wrong_total:
+        summary = f"{wrong_total} of {total} packets carry another mark than {_words(allowed)}: {wrong[0].text}"
+        proof = tuple(wrong[:MAX_EVIDENCE])
+        return Verdict(check=params.check, status=Status.FAIL, summary=summary, evidence=proof, figures=figures)
+    summary = f"{total} packets in {len(read)} captures, all {_words(allowed)} ({marks})"
+    return Verdict(check=params.check, status=Status.PASS, summary=summary, figures=figures)
+
+
+def _chosen(run: Run, params: PacketsParams, packets: Packets) -> Mask:
+    mask = class_mask(packets, params.traffic, params.direction)
+    if params.hop:
+        source, _, destination = params.hop.partition("->")
+        mask = mask & hop_mask(
+            packets,
+            hosts_named(run.topology, source.strip()),
+            hosts_named(run.topology, destination.strip()),
+        )
+    return mask
+
+
+def _exempt(run: Run, packets: Packets) -> Mask:
+    """RSTs made by a firewall rule carry no mark: those of a `reject` fault, while it lasts, and no others."""
+    mask: Mask = np.zeros(len(packets), np.bool_)
+    for window in fault_windows(run):
+        if window.kind == "reject":
+            mask |= (packets.time_s >= window.began_s) & (packets.time_s <= window.healed_s)
+    result: Mask = mask & (packets.tcp_flags & RST > 0)
+    return result
+
+
+def _offence(run: Run, host: str, packets: Packets, index: int) -> Evidence:
+    source, destination = (run.topology.host_of(address_text(column[index])) for column in (packets.src, packets.dst))
+    text = (
+        f"{source}:{packets.sport[index]} to {destination}:{packets.dport[index]} is marked {name_of(int(packets.tos[index]) >> 2)}, "
+        f"seen at {host}"
+    )
+    return Evidence(text=text, capture=packets.file, frame=int(packets.frame[index]))
+
+
+def _words(allowed: frozenset[int]) -> str:
+    return " or ".join(name_of(dscp) for dscp in sorted(allowed))
+
+
+PACKETS = CheckKind(
+    name="packets",
+    params=PacketsParams,
+    judge=judge_packets,
+    help="every packet of a traffic class carries an allowed mark, everywhere or on one hop",
+)

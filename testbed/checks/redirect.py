@@ -1,0 +1,162 @@
+"""Redirection: while a web host is gone, the SLB has the hot standby answer the requests that the web host answered before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testbed.checks.base import CheckKind, Params
+from testbed.checks.facts import FaultWindow, fault_windows, first, quantiles
+from testbed.checks.fetches import Fetch, fetches
+from testbed.checks.slb_packets import standby_requests
+from testbed.duration import PositiveDuration, parse_duration
+from testbed.recording import Run
+from testbed.verdict import Evidence, Status, Verdict
+
+
+class RedirectedParams(Params):
+    """Requests that ``from`` answered before its fault are answered by ``to`` while it lasts. From the fault to the end of the
+    run at most ``failed`` of them fail, and no answer takes longer than ``slowest``."""
+
+    from_: str = Field(alias="from")
+    to: str
+    failed: Annotated[int, Field(ge=0)] = 0
+    slowest: PositiveDuration = parse_duration("3s")
+    method: Literal["GET", "POST"] = "GET"
+
+    @property
+    def check(self) -> str:
+        """The verdict's name: ``redirected web-1->web-2 GET``."""
+        return f"redirected {self.from_}->{self.to} {self.method}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Requests:
+    """Fetches of the URLs that ``from`` answered before the fault: until it began, since then, and wholly while it lasted."""
+
+    urls: frozenset[str]
+    before: tuple[Fetch, ...]
+    since: tuple[Fetch, ...]
+    during: tuple[Fetch, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """``since`` the fault: requests that failed or were slow. ``strayed``: answered by the wrong host. ``taken``: by the standby."""
+
+    failed: tuple[Fetch, ...]
+    slow: tuple[Fetch, ...]
+    strayed: tuple[Fetch, ...]
+    taken: tuple[Fetch, ...]
+
+
+def judge_redirected(run: Run, params: RedirectedParams) -> Verdict:
+    """Every confirmed fault of ``from``; the worst of them is the verdict."""
+    for name in (params.from_, params.to):
+        run.topology.host(name)
+    windows = [window for window in fault_windows(run) if window.target == params.from_]
+    if not windows:
+        return _inconclusive(params, f"no fault of {params.from_} was confirmed")
+    return max((_judge_window(run, params, window) for window in windows), key=lambda verdict: verdict.status)
+
+
+def _inconclusive(params: RedirectedParams, summary: str) -> Verdict:
+    return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary)
+
+
+def _judge_window(run: Run, params: RedirectedParams, window: FaultWindow) -> Verdict:
+    requests = _requests(run, params, window)
+    if not requests.before:
+        return _inconclusive(params, f"no request was answered by {params.from_} before the fault")
+    if not requests.during:
+        return _inconclusive(params, f"no request was made while {window} lasted")
+    outcome = _outcome(run, params, requests)
+    packets = standby_requests(run, window, params.to, requests.urls, params.method)
+    figures = _figures(requests, outcome)
+    problems = _problems(params, outcome)
+    if packets.early:
+        problems.append(f"{params.to} was asked before the fault")
+    if problems:
+        summary = f"of {len(requests.since)} requests since the fault: {', '.join(problems)}"
+        evidence = first([*packets.early, *_proofs(outcome)])
+        return Verdict(check=params.check, status=Status.FAIL, summary=summary, evidence=evidence, figures=figures)
+    if packets.doubt:
+        return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=packets.doubt, figures=figures)
+    summary = (
+        f"{len(outcome.taken)} requests answered by {params.to}, {len(outcome.failed)} failed, 0 slow, "
+        f"slowest answer after {figures['slowest_s']:.3f} s"
+    )
+    first_answer = outcome.taken[0].seen.proves(f"first answer of {params.to}")
+    evidence = (window.confirmed.proves(f"{window} in effect"), first_answer, *packets.shown)
+    return Verdict(check=params.check, status=Status.PASS, summary=summary, evidence=evidence, figures=figures)
+
+
+def _requests(run: Run, params: RedirectedParams, window: FaultWindow) -> _Requests:
+    of_method = [fetch for fetch in fetches(run) if fetch.method == params.method]
+    before = [fetch for fetch in of_method if fetch.ended_s < window.began_s]
+    urls = frozenset(fetch.url for fetch in before if fetch.served_by == params.from_)
+    since = [fetch for fetch in of_method if fetch.url in urls and fetch.ended_s >= window.began_s]
+    during = [fetch for fetch in since if fetch.began_s >= window.effect_s and fetch.ended_s <= window.healing_s]
+    return _Requests(
+        urls=urls,
+        before=tuple(fetch for fetch in before if fetch.url in urls),
+        since=tuple(since),
+        during=tuple(during),
+    )
+
+
+def _outcome(run: Run, params: RedirectedParams, requests: _Requests) -> _Outcome:
+    limit_s = params.slowest.seconds(run.profile)
+    expected = [
+        *((fetch, params.from_) for fetch in requests.before),
+        *((fetch, params.to) for fetch in requests.during),
+    ]
+    return _Outcome(
+        failed=tuple(fetch for fetch in requests.since if not fetch.answered),
+        slow=tuple(fetch for fetch in requests.since if fetch.answered and fetch.elapsed_s > limit_s),
+        strayed=tuple(fetch for fetch, host in expected if fetch.answered and fetch.served_by != host),
+        taken=tuple(fetch for fetch in requests.during if fetch.answered and fetch.served_by == params.to),
+    )
+
+
+def _problems(params: RedirectedParams, outcome: _Outcome) -> list[str]:
+    problems = []
+    if len(outcome.failed) > params.failed:
+        problems.append(f"{len(outcome.failed)} failed ({params.failed} allowed)")
+    if outcome.slow:
+        problems.append(f"{len(outcome.slow)} slower than {params.slowest}")
+    if outcome.strayed:
+        problems.append(f"{len(outcome.strayed)} answered by the wrong host")
+    if not outcome.taken:
+        problems.append(f"none answered by {params.to}")
+    return problems
+
+
+def _proofs(outcome: _Outcome) -> Sequence[Evidence]:
+    return [
+        fetch.seen.proves(f"{fetch.phone} {fetch.url} {fetch.outcome}, {fetch.elapsed_s:.3f} s")
+        for fetch in (*outcome.failed, *outcome.slow, *outcome.strayed)
+    ]
+
+
+def _figures(requests: _Requests, outcome: _Outcome) -> dict[str, float]:
+    answered = [fetch.elapsed_s for fetch in requests.since if fetch.answered]
+    return {
+        "requests": float(len(requests.since)),
+        "failed": float(len(outcome.failed)),
+        "slow": float(len(outcome.slow)),
+        "redirected": float(len(outcome.taken)),
+        "slowest_s": round(max(answered, default=0.0), 6),
+        **quantiles("answer", answered),
+    }
+
+
+REDIRECTED = CheckKind(
+    name="redirected",
+    params=RedirectedParams,
+    judge=judge_redirected,
+    help="requests go to the hot standby while the fault lasts; failed and slow ones are counted",
+)

@@ -1,0 +1,172 @@
+"""How each phone re-homed around one fault: when, where to, and which part of it took how long.
+
+A phone cannot notice a fault before it is there, nor a return. So where the first phone noticed between the command and its
+confirmation (``began_s`` and ``effect_s``), that is taken as the instant of the effect: the engine confirms late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from testbed.checks.facts import FOREVER, FaultWindow, Seen, fault_windows, registrations_at, seen, steps_ended_s
+from testbed.recording import Run
+from testbed.verdict import Evidence
+
+_NAMES = ("Registered", "CallControlLost", "CallControlConnected", "TokenGranted", "TokenRefused", "RegisterRejected")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehome:
+    """One phone's way to another call control, in seconds from the effect (``effect_s``, realtime).
+
+    ``parts`` are in order and sum up to ``total_s``: detection, connection, registration of a failover; contact, token,
+    registration of a fallback. Empty where the phone reported no more than its registration.
+    """
+
+    phone: str
+    at: str
+    effect_s: float
+    registered: Seen
+    parts: Mapping[str, float] = field(default_factory=dict)
+    token_wait_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        return self.registered.time_s - self.effect_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehomes:
+    """Those of all phones around one fault; ``missing`` says for each other phone why it has none."""
+
+    done: tuple[Rehome, ...]
+    missing: tuple[Evidence, ...]
+
+
+def failovers(run: Run, window: FaultWindow, to: str | None) -> Rehomes:
+    """From the fault's effect on a call control to the registration at ``to`` (or any other), before it is healed."""
+    events = _by_phone(run, window.began_s, window.healing_s)
+    losses = [loss for own in events.values() for loss in own if _is_loss(loss, window.target)]
+    effect_s = min([window.effect_s, *(loss.time_s for loss in losses)])
+    before = registrations_at(run, window.began_s)
+    end_s = window.healing_s if window.healed else steps_ended_s(run)
+    held = registrations_at(run, end_s)
+    done, missing = [], []
+    for phone in run.topology.phones:
+        own = events.get(phone, [])
+        registered = _first(own, "Registered", at={to} if to else None, not_at=window.target)
+        if phone not in before or before[phone]["at"] != window.target:
+            missing.append(_missing(own, phone, f"was not registered at {window.target} when the fault began"))
+        elif registered is None:
+            missing.append(_missing(own, phone, f"did not register at {to or 'another call control'}"))
+        elif registered.time_s <= end_s and (phone not in held or held[phone]["at"] != registered["at"]):
+            missing.append(_missing(own, phone, f"did not stay at {registered['at']}"))
+        else:
+            parts = _failover_parts(own, window.target, registered, effect_s)
+            done.append(Rehome(phone=phone, at=registered["at"], effect_s=effect_s, registered=registered, parts=parts))
+    return Rehomes(done=tuple(done), missing=tuple(missing))
+
+
+def fallbacks(run: Run, window: FaultWindow, from_: str | None) -> Rehomes:
+    """From the healing of a call control to the registration there, before the next fault begins."""
+    later = [other.began_s for other in fault_windows(run) if other.began_s > window.began_s]
+    target = window.target
+    events = _by_phone(run, window.healing_s, min(later, default=FOREVER))
+    contacts = [_first(own, "CallControlConnected", "Registered", at={target}) for own in events.values()]
+    effect_s = min([window.healed_s, *(contact.time_s for contact in contacts if contact)])
+    before = registrations_at(run, window.healing_s)
+    done, missing = [], []
+    for phone in run.topology.phones:
+        own = events.get(phone, [])
+        registered = _first(own, "Registered", at={target})
+        if phone in before and before[phone]["at"] == target:
+            missing.append(_missing([before[phone]], phone, f"had never left {target}"))
+        elif from_ and (phone not in before or before[phone]["at"] != from_):
+            missing.append(_missing(own, phone, f"was not registered at {from_} when healing began"))
+        elif registered is None:
+            missing.append(_missing(own, phone, f"did not register at {target}"))
+        else:
+            waits = [event["wait_s"] for event in own if event.event.name == "TokenRefused" and event["at"] == target]
+            done.append(
+                Rehome(
+                    phone=phone,
+                    at=target,
+                    effect_s=effect_s,
+                    registered=registered,
+                    parts=_fallback_parts(own, target, registered, effect_s),
+                    token_wait_s=float(sum(wait or 0 for wait in waits)),
+                )
+            )
+    return Rehomes(done=tuple(done), missing=tuple(missing))
+
+
+def _by_phone(run: Run, since_s: float, until_s: float) -> dict[str, list[Seen]]:
+    events: dict[str, list[Seen]] = {}
+    for event in seen(run, *_NAMES, since_s=since_s, until_s=until_s):
+        events.setdefault(event["phone"], []).append(event)
+    return events
+
+
+def _is_loss(event: Seen, of: str) -> bool:
+    return event.event.name == "CallControlLost" and event["at"] == of and event["state"] != "standby"
+
+
+def _place(event: Seen) -> object:
+    return event["to"] if event.event.name == "CallControlConnected" else event["at"]
+
+
+def _first(events: Sequence[Seen], *names: str, at: set[str] | None, not_at: str | None = None) -> Seen | None:
+    return next(
+        (
+            event
+            for event in events
+            if event.event.name in names and (at is None or _place(event) in at) and _place(event) != not_at
+        ),
+        None,
+    )
+
+
+def _missing(own: Sequence[Seen], phone: str, reason: str) -> Evidence:
+    text = f"{phone} {reason}"
+    if not own:
+        return Evidence(text=f"{text}; it reported nothing")
+    return own[-1].proves(f"{text}; last seen: {own[-1].event.name} {_place(own[-1])}")
+
+
+def _failover_parts(own: Sequence[Seen], target: str, registered: Seen, effect_s: float) -> dict[str, float]:
+    """A standby connection that was open already costs nothing: connection is 0."""
+    lost = next((event for event in own if _is_loss(event, target) and event.index < registered.index), None)
+    if lost is None:
+        return {}
+    made = [
+        event.time_s
+        for event in own
+        if event.event.name == "CallControlConnected"
+        and event["to"] == registered["at"]
+        and lost.index < event.index < registered.index
+    ]
+    connected_s = made[-1] if made else lost.time_s
+    return _between(effect_s, detection=lost.time_s, connection=connected_s, registration=registered.time_s)
+
+
+def _fallback_parts(own: Sequence[Seen], target: str, registered: Seen, effect_s: float) -> dict[str, float]:
+    contact = _first(own, "CallControlConnected", at={target})
+    if contact is None or contact.index > registered.index:
+        return {}
+    tokens = [
+        event.time_s
+        for event in own
+        if event.event.name == "TokenGranted" and event["at"] == target and event.index < registered.index
+    ]
+    granted_s = max(tokens[-1], contact.time_s) if tokens else contact.time_s
+    return _between(effect_s, contact=contact.time_s, token=granted_s, registration=registered.time_s)
+
+
+def _between(begin_s: float, **ends_s: float) -> dict[str, float]:
+    """Length of each part, given where each ends."""
+    parts = {}
+    for name, end_s in ends_s.items():
+        parts[name] = end_s - begin_s
+        begin_s = end_s
+    return parts

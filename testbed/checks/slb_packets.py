@@ -1,0 +1,76 @@
+"""Redirection on the wire: what the SLB asked the standby, and when, in the captures at the SLB."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from testbed.checks.capture import captures
+from testbed.checks.facts import MAX_EVIDENCE, FaultWindow
+from testbed.packets import Packets
+from testbed.packets_class import class_mask, hop_mask
+from testbed.recording import Run
+from testbed.topology import Role
+from testbed.verdict import Evidence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StandbyRequests:
+    """``early``: requests to the standby before the fault. ``shown``: the first one since, and its answer. ``doubt``: why the
+    packets do not bear out what the phones say; empty where they do, and where nothing was captured at an SLB."""
+
+    early: tuple[Evidence, ...] = ()
+    shown: tuple[Evidence, ...] = ()
+    doubt: str = ""
+
+
+def standby_requests(
+    run: Run, window: FaultWindow, standby: str, urls: Collection[str], method: str
+) -> StandbyRequests:
+    """Requests for these URLs only: the SLB's own health checks ask the standby all the time."""
+    balancers = run.topology.with_role(Role.SLB)
+    starts = tuple(f"{method} {target} ".encode() for url in urls for target in (_target(url),))
+    doubts = []
+    for host, packets in captures(run).items():
+        if host not in {balancer.name for balancer in balancers}:
+            continue
+        to_standby = class_mask(packets, "http", "up") & hop_mask(packets, balancers, [run.topology.host(standby)])
+        asked = [i for i in np.flatnonzero(to_standby).tolist() if packets.payload(i).startswith(starts)]
+        early = [i for i in asked if packets.time_s[i] < window.began_s]
+        if early:
+            text = f"{host} asked {standby} before the fault"
+            return StandbyRequests(early=tuple(_proof(packets, i, text) for i in early[:MAX_EVIDENCE]))
+        answered = next(((i, j) for i in asked if (j := _answer(packets, i)) is not None), None)
+        if answered:
+            request, answer = answered
+            shown = (_proof(packets, request, f"{host} asks {standby}"), _proof(packets, answer, f"{standby} answers"))
+            return StandbyRequests(shown=shown)
+        doubts.append(f"the capture at {host} shows no request that {standby} answered")
+    return StandbyRequests(doubt="; ".join(doubts))
+
+
+def _target(url: str) -> str:
+    """What a request line names: path and query."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _answer(packets: Packets, request: int) -> int | None:
+    """The first packet of the response on the request's own connection."""
+    back = (
+        (packets.src == packets.dst[request])
+        & (packets.dst == packets.src[request])
+        & (packets.sport == packets.dport[request])
+        & (packets.dport == packets.sport[request])
+        & (packets.payload_len > 0)
+    )
+    later = np.flatnonzero(back[request:])
+    answer = request + int(later[0]) if len(later) else None
+    return answer if answer is not None and packets.payload(answer).startswith(b"HTTP/") else None
+
+
+def _proof(packets: Packets, index: int, text: str) -> Evidence:
+    return Evidence(text=text, capture=packets.file, frame=int(packets.frame[index]))

@@ -1,0 +1,326 @@
+"""The command line: one short function per verb."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from testbed import __version__, errors
+from testbed.errors import BedError, UsageError
+
+EXIT_CODES = """\b
+Exit status:
+  0 all passed          1 a check failed           2 wrong usage or file
+  3 inconclusive        4 environment or bed broke 5 nothing ran
+  6 clean-up incomplete 130 interrupted
+Several at once: the first of 6, 4, 1, 3, 5."""
+
+DEFAULT_BED = "bed"
+DEFAULT_PHONES = 12
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["table", "json", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="how to print what is listed",
+)
+name_option = click.option(
+    "--name", default=DEFAULT_BED, show_default=True, metavar="BED", help="which bed, for instance lab-2"
+)
+profile_option = click.option(
+    "--profile", type=click.Choice(["quick", "srnd"]), help="timers: quick (1 s keepalive) or srnd (30 s)"
+)
+phones_option = click.option(
+    "--phones", type=click.IntRange(min=0), metavar="N", help="how many phones, half in each phones host (12)"
+)
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="testbed")
+def cli() -> None:
+    """Failover and QoS test-bed for IP telephony: phones, call control, SLB and phone services in containers, judged from captures."""
+
+
+@cli.command()
+@click.option("--fix", is_flag=True, help="install, start and build what is missing (says what before it does)")
+@output_option
+def doctor(fix: bool, output: str) -> int:
+    """Say what this machine lacks, and how to mend it."""
+    from testbed import doctor as doctor_module
+
+    return doctor_module.run(fix=fix, output=output)
+
+
+@cli.command()
+@click.option(
+    "-f", "files", multiple=True, metavar="COMPOSE", help="compose file, later ones overlay earlier ones (bed.yaml)"
+)
+@phones_option
+@profile_option
+@name_option
+@output_option
+def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: str, output: str) -> int:
+    """Bring a bed up, until every phone is registered."""
+    from testbed import show, status
+    from testbed.bed import Bed
+    from testbed.engine.images import build_all
+    from testbed.generation import BedSpec
+    from testbed.live import Recorder
+
+    say = show.progress()
+    spec = BedSpec(
+        name=name,
+        files=compose_files(files or ("bed.yaml",)),
+        phones=DEFAULT_PHONES if phones is None else phones,
+        profile=profile or "quick",
+    )
+    bed = Bed.up(spec, images=build_all(say), recorder=Recorder(), progress=say)
+    try:
+        say("every phone is registered" if bed.topology.phones else "up")
+        status.print_status(bed, output)
+    finally:
+        bed.close()
+    say(f"next: `testbed status --name {name}`, `testbed phone ls --name {name}`, `testbed down --name {name}`")
+    return errors.EXIT_OK
+
+
+@cli.command("status")
+@name_option
+@output_option
+def status_command(name: str, output: str) -> int:
+    """Show a bed's hosts and phones as they are now."""
+    from testbed import status
+
+    status.print_status(attach(name), output)
+    return errors.EXIT_OK
+
+
+@cli.command("ls")
+@output_option
+def ls_command(output: str) -> int:
+    """List the beds that are up on this machine."""
+    from testbed import show, status
+
+    show.rows(status.beds(), output, columns=["bed", "hosts", "phones", "block", "profile", "state"])
+    return errors.EXIT_OK
+
+
+@cli.command()
+@name_option
+@click.option("--all", "all_beds", is_flag=True, help="every bed of this machine")
+def down(name: str, all_beds: bool) -> int:
+    """Remove a bed: containers, networks and files."""
+    from testbed import bed, show
+    from testbed.engine.containers import containers
+
+    there = {container.bed for container in containers()}
+    names = sorted(there) if all_beds else [name]
+    for one in names:
+        bed.remove(one)
+        show.say(f"bed {one}: removed" if one in there else f"bed {one}: there was none")
+    return errors.EXIT_OK
+
+
+@cli.command()
+@output_option
+def scenarios(output: str) -> int:
+    """List the built-in scenarios."""
+    from testbed import show
+    from testbed.scenario import builtin_scenarios, load_scenario
+
+    loaded = [load_scenario(name).scenario for name in builtin_scenarios()]
+    records = [
+        {"scenario": s.scenario, "profiles": list(s.profiles), "description": " ".join(s.description.split())}
+        for s in loaded
+    ]
+    show.rows(records, output)
+    return errors.EXIT_OK
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+def validate(files: tuple[str, ...]) -> int:
+    """Check scenario and compose files, without Docker."""
+    from testbed import show
+    from testbed.validate import validate_file
+
+    for file in files:
+        show.say(validate_file(file))
+    return errors.EXIT_OK
+
+
+@cli.command()
+@click.argument("scenarios", nargs=-1, metavar="SCENARIO…")
+@profile_option
+@phones_option
+@click.option("--all", "run_all", is_flag=True, help="all built-in scenarios that have this profile")
+@click.option("--keep", is_flag=True, help="leave the bed up afterwards")
+@click.option("--name", default="", metavar="BED", help="name of the bed that is brought up (a new one for each run)")
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="where run folders go",
+)
+@output_option
+def run(
+    scenarios: tuple[str, ...],
+    profile: str | None,
+    phones: int | None,
+    run_all: bool,
+    keep: bool,
+    name: str,
+    runs: Path,
+    output: str,
+) -> int:
+    """Run scenarios, each on a fresh bed, and judge what was recorded."""
+    from testbed.campaign import Campaign
+
+    return Campaign(profile=profile, phones=phones, keep=keep, bed=name, runs=runs, output=output).perform(
+        scenarios, run_all
+    )
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
+@output_option
+def judge(runs: tuple[Path, ...], output: str) -> int:
+    """Judge recorded runs again: the same verdicts, without Docker."""
+    from testbed import show
+    from testbed.campaign import combined, verdict_rows
+    from testbed.judge import exit_code, judge_run
+    from testbed.recording import Run
+
+    codes = []
+    for path in runs:
+        verdicts = judge_run(Run.open(path))
+        show.rows(verdict_rows(path.name, verdicts), output, title=str(path))
+        codes.append(exit_code(verdicts))
+    return combined(codes)
+
+
+@cli.group()
+def phone() -> None:
+    """Look at the phones of a bed."""
+
+
+@phone.command("ls")
+@name_option
+@output_option
+def phone_ls(name: str, output: str) -> int:
+    """List the phones: device, address, call control, state."""
+    from testbed import show, status
+
+    show.rows(status.phones(attach(name)), output)
+    return errors.EXIT_OK
+
+
+@phone.command("show")
+@click.argument("device")
+@name_option
+@output_option
+def phone_show(device: str, name: str, output: str) -> int:
+    """Show one phone with its URL table. DEVICE is its name, for instance SEP020000000001."""
+    from testbed import show, status
+
+    record = status.phone(attach(name), device)
+    if output != "table":
+        show.rows([record], output)
+        return errors.EXIT_OK
+    flat = {**{k: v for k, v in record.items() if not isinstance(v, dict)}}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            flat |= {f"{key} {inner}": shown for inner, shown in value.items()}
+    show.table(
+        [
+            {"what": key.replace("_", " "), "value": json.dumps(value) if isinstance(value, list) else value}
+            for key, value in flat.items()
+        ],
+        device,
+    )
+    return errors.EXIT_OK
+
+
+@cli.group()
+def fault() -> None:
+    """Faults that scenarios inject."""
+
+
+@fault.command("kinds")
+@output_option
+def fault_kinds(output: str) -> int:
+    """List the kinds of faults."""
+    from testbed import show
+    from testbed.faults import KINDS
+
+    show.rows([{"kind": name, "what": kind.help} for name, kind in KINDS.items()], output)
+    return errors.EXIT_OK
+
+
+def attach(name: str) -> Any:
+    """The standing bed of this name."""
+    from testbed import show
+    from testbed.bed import Bed
+    from testbed.live import Recorder
+
+    return Bed.attach(name, Recorder(), show.say)
+
+
+def compose_files(words: tuple[str, ...]) -> tuple[Path, ...]:
+    """Compose files by path, or else by the name of one that ships."""
+    from testbed.scenario import shipped_beds
+
+    found = []
+    for word in words:
+        path = next((p for p in (Path(word), shipped_beds() / word) if p.is_file()), None)
+        if path is None:
+            known = ", ".join(sorted(p.name for p in shipped_beds().glob("*.yaml")))
+            raise UsageError(f"no compose file {word!r}", hint=f"built in: {known}; or give a path")
+        found.append(path.resolve())
+    return tuple(found)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: errors become one message with what to do next, and an exit status."""
+    # SIGTERM ends us as Ctrl-C does, so that faults are healed and beds removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        status = cli.main(args=argv, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = errors.EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = errors.EXIT_INTERRUPTED
+    except BedError as error:
+        click.echo(
+            click.style("error: ", fg="red", bold=True)
+            + error.message
+            + (f"\n  next: {error.hint}" if error.hint else ""),
+            err=True,
+        )
+        status = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = errors.EXIT_OK
+    except Exception as error:
+        if os.environ.get("TESTBED_DEBUG"):
+            raise
+        click.echo(
+            f"error: this should not have happened: {type(error).__name__}: {error}\n  next: TESTBED_DEBUG=1 shows where",
+            err=True,
+        )
+        status = errors.EXIT_ENVIRONMENT
+    sys.exit(status if isinstance(status, int) else errors.EXIT_OK)
+
+
+if __name__ == "__main__":
+    main()

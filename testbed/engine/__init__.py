@@ -1,0 +1,1 @@
+"""The only package that talks to Docker and compose; plain values in and out."""

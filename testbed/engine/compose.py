@@ -1,0 +1,83 @@
+"""Compose as a command: resolve a project's files, bring the generated one up. v1 (docker-compose 1.29) and v2 (docker compose) alike."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.engine.client import compose_command
+from testbed.errors import EngineError, ScenarioError
+
+RESOLVE_TIMEOUT_S = 60
+UP_TIMEOUT_S = 300
+
+
+def resolve(files: Sequence[Path], *, project: str, env: Mapping[str, str]) -> dict[str, Any]:
+    """What ``compose config`` makes of these files. A refusal is the user's file's fault: ScenarioError with compose's own words."""
+    command = [*_compose(), "-p", project]
+    for file in files:
+        command += ["-f", str(file)]
+    done = _run([*command, "config"], env, RESOLVE_TIMEOUT_S)
+    if done.returncode:
+        raise ScenarioError(
+            f"compose refuses it: {_said(done)}",
+            file=" + ".join(str(file) for file in files),
+            hint="`testbed validate FILE` checks a compose file without starting anything",
+        )
+    config = yaml.safe_load(done.stdout)
+    if not isinstance(config, dict):
+        raise EngineError("compose printed no configuration", command=" ".join(command), output=done.stdout)
+    return config
+
+
+def up(file: Path, *, project: str, env: Mapping[str, str], services: Sequence[str] = ()) -> None:
+    """``compose up -d`` of the generated file (or of some services of it); EngineError with compose's output where it fails."""
+    command = [*_compose(), "-p", project, "-f", str(file), "up", "-d", *services]
+    done = _run(command, env, UP_TIMEOUT_S)
+    if done.returncode:
+        raise EngineError(
+            "the bed could not be brought up",
+            command=" ".join(command),
+            status=done.returncode,
+            output=_said(done),
+            hint="`testbed doctor` says what this machine lacks",
+        )
+
+
+@cache
+def _compose() -> tuple[str, ...]:
+    """Which compose works here does not change while we run, and asking v1 takes half a second."""
+    return tuple(compose_command())
+
+
+def _run(command: list[str], env: Mapping[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"compose did not end within {timeout_s:g} s", command=" ".join(command), output=str(error.stderr or "")
+        ) from None
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """Compose's message without its progress lines and without the warnings about variables that are not set."""
+    lines = [
+        line
+        for line in (done.stderr or done.stdout).splitlines()
+        if line.strip() and "is not set. Defaulting" not in line
+    ]
+    return "\n".join(lines[-15:])

@@ -1,0 +1,187 @@
+"""The engine's objects as plain values: containers and networks of a bed, found by label, never by name or from memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+from docker import DockerClient
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container as SdkContainer
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from testbed.engine.client import connect
+from testbed.errors import CleanupIncomplete, EngineError
+
+BED_LABEL = "testbed.bed"
+NIC_LABEL = "testbed.nic"
+WORKLOAD_LABEL = "testbed.workload"
+PROJECT_LABEL = "com.docker.compose.project"
+STOP_GRACE_S = 3
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Container:
+    """One container of a bed. ``state`` is Docker's word: created running paused restarting exited dead."""
+
+    id: str
+    name: str
+    bed: str
+    host: str
+    is_nic: bool
+    image: str
+    state: str
+    exit_code: int
+    addresses: dict[str, str]
+    """Compose's network name -> IPv4 address; empty for a workload, whose NIC has them."""
+
+
+def containers(bed: str | None = None) -> list[Container]:
+    """All containers of this bed, or of every bed."""
+    label = BED_LABEL if bed is None else f"{BED_LABEL}={bed}"
+    return _call(
+        "list containers",
+        lambda client: [
+            _value(c) for c in client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        ],
+    )
+
+
+def _value(container: SdkContainer) -> Container:
+    labels = container.labels
+    attrs: dict[str, Any] = container.attrs
+    project = labels.get(PROJECT_LABEL, "")
+    networks = attrs["NetworkSettings"]["Networks"] or {}
+    return Container(
+        id=container.id or "",
+        name=container.name or "",
+        bed=labels[BED_LABEL],
+        host=labels.get(NIC_LABEL) or labels.get(WORKLOAD_LABEL, ""),
+        is_nic=NIC_LABEL in labels,
+        image=attrs["Config"]["Image"],
+        state=attrs["State"]["Status"],
+        exit_code=attrs["State"]["ExitCode"],
+        addresses={
+            name.removeprefix(f"{project}_"): network["IPAddress"]
+            for name, network in networks.items()
+            if network.get("IPAddress")
+        },
+    )
+
+
+def state_of(container_id: str) -> str:
+    """Docker's word for the container's state, ``gone`` where it is no more."""
+
+    def ask(client: DockerClient) -> str:
+        try:
+            return str(client.containers.get(container_id).status)
+        except NotFound:
+            return "gone"
+
+    return _call("inspect a container", ask)
+
+
+def signal_host(container_id: str, action: str) -> None:
+    """Do one of stop, kill, pause, unpause, start to a container; returns when the engine has confirmed it."""
+
+    def act(client: DockerClient) -> None:
+        container = client.containers.get(container_id)
+        if action == "stop":
+            container.stop(timeout=STOP_GRACE_S)
+        elif action == "kill":
+            container.kill()
+            container.wait(timeout=10)
+        else:
+            getattr(container, action)()
+
+    _call(f"{action} a container", act)
+
+
+def remove_bed(bed: str) -> None:
+    """Remove every container and network that carries this bed's label or project; CleanupIncomplete names what stayed."""
+    project = project_of(bed)
+
+    def kill_and_remove(container_id: str) -> None:
+        def act(client: DockerClient) -> None:
+            with contextlib.suppress(NotFound):
+                client.api.remove_container(container_id, force=True, v=True)
+
+        _call("remove a container", act)
+
+    own = _call(
+        "list containers",
+        lambda c: c.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True),
+    )
+    ids = {c.id for c in own} | {c.id for c in containers(bed)}
+    workloads_first = sorted(ids, key=lambda i: any(c.id == i and NIC_LABEL in c.labels for c in own))
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        problems = [
+            str(error)
+            for future in [pool.submit(kill_and_remove, i) for i in workloads_first if i]
+            if (error := future.exception())
+        ]
+    networks = _call(
+        "list networks", lambda c: [str(n.id) for n in c.networks.list(filters={"label": f"{PROJECT_LABEL}={project}"})]
+    )
+    for network in networks:
+        try:
+            _remove_network(network)
+        except EngineError as error:
+            problems.append(str(error))
+    if problems:
+        raise CleanupIncomplete(
+            f"bed {bed}: " + "; ".join(problems), hint=f"try `testbed down --name {bed}` again; see `docker network ls`"
+        )
+
+
+# A network keeps "active endpoints" for a moment after its containers went.
+@retry(retry=retry_if_exception_type(EngineError), stop=stop_after_attempt(10), wait=wait_fixed(0.3), reraise=True)
+def _remove_network(network_id: str) -> None:
+    def act(client: DockerClient) -> None:
+        with contextlib.suppress(NotFound):
+            client.api.remove_network(network_id)
+
+    _call("remove a network", act)
+
+
+def project_of(bed: str) -> str:
+    """Compose's project name of a bed."""
+    return f"testbed-{bed}"
+
+
+def subnets() -> dict[str, str]:
+    """CIDR -> network name of every Docker network."""
+
+    def ask(client: DockerClient) -> dict[str, str]:
+        return {
+            config["Subnet"]: str(network.name)
+            for network in client.networks.list()
+            for config in (network.attrs.get("IPAM") or {}).get("Config") or ()
+            if config.get("Subnet")
+        }
+
+    return _call("list networks", ask)
+
+
+def log_of(container_id: str, *, tail: int) -> str:
+    """The last lines a container printed."""
+    return _call(
+        "read a log", lambda client: client.containers.get(container_id).logs(tail=tail).decode(errors="replace")
+    )
+
+
+def _call(what: str, action: Callable[[DockerClient], T]) -> T:
+    """Run one action with a client of its own (the SDK is not thread-safe), its failures as EngineError."""
+    client = connect()
+    try:
+        return action(client)
+    except (APIError, DockerException, requests.RequestException) as error:
+        raise EngineError(f"could not {what}: {getattr(error, 'explanation', None) or error}") from error
+    finally:
+        client.close()

@@ -1,0 +1,206 @@
+"""Long-lived streams into containers: JSON lines with a NIC's holder, tcpdump's bytes into a file, followed logs.
+
+Holder and capture are ``docker exec -i`` processes of the docker command line: it keeps stdout and stderr apart, closes one
+direction only, and when we die its pipe closes, which is what the dead man's handle in the NIC waits for.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from testbed.engine.client import connect
+from testbed.errors import EngineError
+
+REPLY_TIMEOUT_S = 15.0
+DOCKER = "docker"
+
+
+def read_line(stream: IO[bytes], timeout_s: float) -> bytes | None:
+    """The next line of an unbuffered pipe, b"" at its end, None where none came in time."""
+    deadline = time.monotonic() + timeout_s
+    line = b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([stream], [], [], left)[0]:
+            return None
+        byte = stream.read(1)
+        if not byte:
+            return line
+        line += byte
+    return line
+
+
+class ExecStream:
+    """JSON lines with a process in a container, one reply to each request; several threads may ask."""
+
+    def __init__(self, container_id: str, argv: list[str]) -> None:
+        self._lock = threading.Lock()
+        self._command = [DOCKER, "exec", "-i", container_id, *argv]
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+
+    def receive(self, timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, Any]:
+        """The next reply; EngineError where none comes or the process reports an error."""
+        assert self._process.stdout is not None
+        line = read_line(self._process.stdout, timeout_s)
+        if not line:
+            state = "no reply" if line is None else "the stream ended"
+            raise EngineError(f"{state} within {timeout_s:g} s", command=" ".join(self._command))
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise EngineError(f"{reply['error']}", command=" ".join(self._command))
+        return reply
+
+    def ask(self, request: dict[str, Any], timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, Any]:
+        """Send a request, wait for its reply."""
+        assert self._process.stdin is not None
+        with self._lock:
+            try:
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            except OSError as error:
+                raise EngineError(f"the stream is closed ({error})", command=" ".join(self._command)) from None
+            return self.receive(timeout_s)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Close the input and wait for the process to end in its own way."""
+        end_process(self._process, timeout_s)
+
+
+class CaptureStream:
+    """tcpdump in a NIC, its pcap in a file on this side."""
+
+    def __init__(self, nic_id: str, *, address: str, host: str, file: Path) -> None:
+        self.host, self.file = host, file
+        self._command = [DOCKER, "exec", "-i", nic_id, "python3", "-m", "testbed.roles.nic", "capture", address, host]
+        with file.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+
+    def wait_listening(self, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+        """Return when tcpdump listens and the first canary is out."""
+        said = self._said(timeout_s)
+        if "listening" not in said:
+            raise EngineError(f"no capture at {self.host}: {said.get('error', said)}", command=" ".join(self._command))
+
+    def stop(self, timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, int]:
+        """End the capture; tcpdump's counters captured, received, dropped (-1: not said)."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        said = self._said(timeout_s)
+        end_process(self._process, timeout_s)
+        return {key: int(said.get(key, -1)) for key in ("captured", "received", "dropped")}
+
+    def _said(self, timeout_s: float) -> dict[str, Any]:
+        assert self._process.stderr is not None
+        line = read_line(self._process.stderr, timeout_s)
+        try:
+            return dict(json.loads(line or b"{}"))
+        except ValueError:
+            return {"error": (line or b"").decode(errors="replace")}
+
+
+def end_process(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Close a process's input, give it time to end, then make it."""
+    if process.stdin is not None and not process.stdin.closed:
+        process.stdin.close()
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def exec_once(container_id: str, argv: list[str], *, timeout_s: float) -> str:
+    """Run one command in a container; its stdout."""
+    command = [DOCKER, "exec", container_id, *argv]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"no end within {timeout_s:g} s", command=" ".join(command)) from None
+    if done.returncode:
+        raise EngineError(
+            "a command in a container failed",
+            command=" ".join(command),
+            status=done.returncode,
+            output=done.stderr or done.stdout,
+        )
+    return done.stdout
+
+
+def follow_log(container_id: str, deliver: Callable[[float, str], None], stop: threading.Event) -> threading.Thread:
+    """Deliver (time_s, line) of a container's log from its start, through restarts of the container, until stop or its removal."""
+    thread = threading.Thread(
+        target=_follow, args=(container_id, deliver, stop), name=f"log {container_id[:12]}", daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def _follow(container_id: str, deliver: Callable[[float, str], None], stop: threading.Event) -> None:
+    last = ""
+    while not stop.is_set():
+        client = connect()
+        try:
+            since = max(0, int(_epoch_s(last))) if last else None
+            for stamp, line in _stamped(
+                client.api.logs(container_id, stream=True, follow=True, timestamps=True, since=since)
+            ):
+                if stamp > last:
+                    last = stamp
+                    deliver(_epoch_s(stamp), line)
+                if stop.is_set():
+                    return
+        except NotFound:
+            return
+        except (APIError, DockerException, requests.RequestException, OSError):
+            if stop.is_set():
+                return
+        finally:
+            client.close()
+        # The container has ended; it may be started again.
+        stop.wait(0.25)
+
+
+def _stamped(chunks: Iterator[bytes]) -> Iterator[tuple[str, str]]:
+    """(RFC 3339 stamp, line) from the chunks of a log stream, which need not be lines."""
+    pending = b""
+    for chunk in chunks:
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            stamp, _, text = line.decode(errors="replace").partition(" ")
+            yield stamp, text.rstrip("\r")
+
+
+def _epoch_s(stamp: str) -> float:
+    """Seconds since the epoch of ``2026-01-02T03:04:05.123456789Z`` (as many digits as Docker wrote)."""
+    from datetime import datetime
+
+    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")

@@ -1,0 +1,64 @@
+"""From a run folder to verdicts: those the scenario asks for, and those every run owes. Pure but for ``verdicts.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from testbed.checks import KINDS, Params, judge_expectation
+from testbed.checks.capture import captured_hosts, soundness
+from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK
+from testbed.recording import Run
+from testbed.verdict import Evidence, Status, Verdict, worst
+
+RESTS_ON_PACKETS = frozenset({"rehomed", "config-kept", "redirected", "call-control-kept", "packets"})
+"""Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
+
+
+def judge_run(run: Run) -> list[Verdict]:
+    """Verdicts of the scenario that lies in the run folder, written to ``verdicts.json`` as well."""
+    from testbed.scenario import load_scenario
+
+    scenario = load_scenario(run.path / "scenario.yaml").scenario
+    verdicts = judge(run, [(expectation.kind, expectation.params) for expectation in scenario.expect])
+    write_verdicts(run, verdicts)
+    return verdicts
+
+
+def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]:
+    """The implied verdicts (``steady``; ``captures`` where there are any), then one for each expectation, in order."""
+    implied = ["steady", *(["captures"] if captured_hosts(run) else [])]
+    asked = {kind for kind, _ in expectations}
+    verdicts = [judge_expectation(run, kind, KINDS[kind].params()) for kind in implied if kind not in asked]
+    doubts = [problem for problems in soundness(run).problems.values() for problem in problems]
+    for kind, params in expectations:
+        verdict = judge_expectation(run, kind, params)
+        verdicts.append(_downgraded(verdict, doubts) if kind in RESTS_ON_PACKETS else verdict)
+    return verdicts
+
+
+def _downgraded(verdict: Verdict, doubts: Sequence[Evidence]) -> Verdict:
+    if verdict.status is not Status.PASS or not doubts:
+        return verdict
+    summary = f"{verdict.summary}; but {doubts[0].text}"
+    return replace(verdict, status=Status.INCONCLUSIVE, summary=summary, evidence=(*verdict.evidence, doubts[0]))
+
+
+def write_verdicts(run: Run, verdicts: Sequence[Verdict]) -> None:
+    """``verdicts.json``: the worst status, and every verdict."""
+    record = {
+        "status": worst(verdict.status for verdict in verdicts).name,
+        "verdicts": [verdict.to_json() for verdict in verdicts],
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    (run.path / "verdicts.json").write_text(text, encoding="utf-8")
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """0 all pass, 1 a check failed, 3 inconclusive, 5 nothing was judged."""
+    if not verdicts:
+        return EXIT_NOTHING_RAN
+    return {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUSIVE: EXIT_INCONCLUSIVE}[
+        worst(verdict.status for verdict in verdicts)
+    ]

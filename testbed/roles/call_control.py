@@ -1,0 +1,222 @@
+"""A call control: SCCP on port 2000 and the phone-service pages on port 80. ``python3 -m testbed.roles.call_control``.
+
+Environment, besides the bed's own: TESTBED_SCCP_PORT (2000), TESTBED_HTTP_PORT (80), TESTBED_ADDRESS (0.0.0.0),
+TESTBED_SIGNALLING_TOS (104 = AF31, the whole octet), TESTBED_SERVICES_URL (what the services menu points at),
+TESTBED_REJECT (refuse registrations with this text), TESTBED_TOKEN ("grant", or whole seconds to wait).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any, cast
+
+from aiohttp import web
+
+from testbed.errors import UsageError
+from testbed.roles import pages
+from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_number
+from testbed.roles.control import ControlServer
+from testbed.roles.site import listener
+from testbed.sccp.call_control import CallControl, Rules
+
+ROLE = "call-control"
+SCCP_PORT, HTTP_PORT = 2000, 80
+AF31_TOS = 104
+BACKLOG = 4096
+"""All phones of a failed neighbour knock within a second."""
+MAX_UNSENT_BYTES = 1 << 18
+"""A peer that sends and never reads would make us hold its answers for ever."""
+STOP_GRACE_S = 1.0
+MAX_TOKEN_WAIT_S = 3600
+
+
+class Switchboard:
+    """The machine, its connections and its one timer."""
+
+    def __init__(self, host: HostEnvironment, report: Reporter, rules: Rules) -> None:
+        self._host, self._report = host, report
+        self._loop = asyncio.get_running_loop()
+        self.machine = CallControl(host=host.host, profile=host.profile, rules=rules, now=time.monotonic())
+        self.machine.set_clock(time.monotonic(), time.time())
+        self._connections: dict[int, PhoneConnection] = {}
+        self._last_peer = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def opened(self, connection: PhoneConnection, address: str) -> int:
+        """A connection was accepted; its number."""
+        self._last_peer += 1
+        self._connections[self._last_peer] = connection
+        self.machine.connected(self._last_peer, address, time.monotonic())
+        self.pump()
+        return self._last_peer
+
+    def received(self, peer: int, data: bytes) -> None:
+        self.machine.receive(peer, data, time.monotonic())
+        self.pump()
+
+    def lost(self, peer: int) -> None:
+        if self._connections.pop(peer, None) is not None:
+            self.machine.connection_lost(peer, time.monotonic())
+            self.pump()
+
+    def pump(self) -> None:
+        """Do what the machine asks for."""
+        for peer, messages in itertools.groupby(self.machine.to_send(), key=itemgetter(0)):
+            connection = self._connections.get(peer)
+            if connection is not None and not connection.send(b"".join([data for _, data in messages])):
+                self._report("PeerRejected", peer=connection.address, error="sends and does not read")
+                connection.abort()
+        for peer in self.machine.to_close():
+            connection = self._connections.pop(peer, None)
+            if connection is not None:
+                connection.close()
+        now, realtime_s = time.monotonic(), time.time()
+        for event in self.machine.events():
+            self._report.at(realtime_s - (now - event.now), event.name, event.data)
+        self._arm(now)
+
+    def close(self) -> None:
+        """End all connections in order (FIN)."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in list(self._connections.values()):
+            connection.close()
+        self._connections.clear()
+
+    def _arm(self, now: float) -> None:
+        due = self.machine.next_timer()
+        if self._timer is None and due is not None:
+            self._timer = self._loop.call_later(max(0.001, due - now), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.machine.tick(time.monotonic())
+        self.pump()
+
+    # -- control operations
+
+    async def ls(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        """Registered phones, in order of their names."""
+        sessions = sorted(self.machine.registered.items())
+        return {
+            "phones": [{"phone": name, "address": session.address, "line": session.line} for name, session in sessions],
+            "connections": len(self._connections),
+        }
+
+    async def set_rules(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """``reject``: text or null; ``token``: "grant" or seconds. What is not named stays."""
+        rules = self.machine.rules
+        reject = request.get("reject", rules.reject)
+        if reject is not None and not isinstance(reject, str):
+            raise UsageError("reject: a text or null is needed")
+        wait_s = token_wait(request["token"]) if "token" in request else rules.token_wait_s
+        self.machine.rules = Rules(reject=reject, token_wait_s=wait_s)
+        return {"reject": reject, "token": "grant" if wait_s is None else wait_s}
+
+    async def reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send Reset to ``phone``; ``kind`` 1 reset (default), 2 restart."""
+        name, kind = request.get("phone"), request.get("kind", 1)
+        if kind not in (1, 2):
+            raise UsageError(f"kind: 1 (reset) or 2 (restart), not {kind!r}")
+        if not self.machine.reset(str(name), kind, time.monotonic()):
+            raise UsageError(f"phone {name!r} is not registered here")
+        self.pump()
+        return {"phone": name, "kind": kind}
+
+
+class PhoneConnection(asyncio.Protocol):
+    """One accepted connection."""
+
+    __slots__ = ("_peer", "_switchboard", "_transport", "address")
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+        self._transport: asyncio.Transport | None = None
+        self._peer = 0
+        self.address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        # A client that hung up in the backlog has no name any more.
+        self.address = (transport.get_extra_info("peername") or ("unknown",))[0]
+        self._peer = self._switchboard.opened(self, self.address)
+
+    def data_received(self, data: bytes) -> None:
+        self._switchboard.received(self._peer, data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._switchboard.lost(self._peer)
+
+    def send(self, data: bytes) -> bool:
+        """False where the peer does not take what it was sent before."""
+        if self._transport is None or self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        self._transport.write(data)
+        return True
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def token_wait(value: object) -> int | None:
+    """``"grant"`` is None; whole seconds, also as text, are themselves. Raises UsageError."""
+    if value == "grant":
+        return None
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_TOKEN_WAIT_S):
+        raise UsageError(f'token: "grant" or seconds from 1 to {MAX_TOKEN_WAIT_S} are needed, not {value!r}')
+    return int(text)
+
+
+def rules_from(environment: Mapping[str, str]) -> Rules:
+    """As the process starts; raises UsageError."""
+    return Rules(
+        reject=environment.get("TESTBED_REJECT") or None,
+        token_wait_s=token_wait(environment.get("TESTBED_TOKEN", "grant")),
+    )
+
+
+async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event) -> None:
+    """SCCP, pages and control socket until ``stopped`` is set."""
+    environment = os.environ
+    address = environment.get("TESTBED_ADDRESS", "0.0.0.0")
+    tos = whole_number(environment, "TESTBED_SIGNALLING_TOS", AF31_TOS, 255)
+    switchboard = Switchboard(host, report, rules_from(environment))
+    control = ControlServer(
+        host.control_path, {"ls": switchboard.ls, "set": switchboard.set_rules, "reset": switchboard.reset}
+    )
+    subscriptions = pages.Subscriptions(services_url=environment.get("TESTBED_SERVICES_URL", "http://web-1/"))
+    site = web.AppRunner(
+        pages.app(host.host, subscriptions=subscriptions, emit=report), access_log=None, shutdown_timeout=STOP_GRACE_S
+    )
+    await site.setup()
+    http = listener(address, whole_number(environment, "TESTBED_HTTP_PORT", HTTP_PORT, 65535))
+    sccp = listener(address, whole_number(environment, "TESTBED_SCCP_PORT", SCCP_PORT, 65535), tos=tos)
+    sccp.listen(BACKLOG)
+    sccp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it, as they do the mark
+    await control.start()
+    await web.SockSite(site, http).start()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: PhoneConnection(switchboard), sock=sccp, backlog=BACKLOG
+    )
+    report("RoleStarted", role=ROLE)
+    await stopped.wait()
+    server.close()
+    switchboard.close()
+    await control.close()
+    await site.cleanup()
+
+
+if __name__ == "__main__":
+    run_role(ROLE, serve)

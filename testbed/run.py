@@ -1,0 +1,112 @@
+"""A run: the six stages in order. describe, up, observe, act, down, judge; everything before judging only fills the run folder."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import __version__
+from testbed.address_block import AddressBlock
+from testbed.bed import Bed, Progress
+from testbed.engine import slb_stats, versions
+from testbed.errors import NotReady
+from testbed.generation import BedSpec
+from testbed.judge import judge_run
+from testbed.live import Recorder, fact_timeout_s
+from testbed.recording import Run
+from testbed.scenario import LoadedScenario, check_against, dump_scenario
+from testbed.steps import Steps
+from testbed.topology import Role
+from testbed.verdict import Verdict
+from testbed.waiting import wait_until
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """``keep`` leaves the bed up; ``prefix`` asks for a block of addresses; ``runs`` is where run folders go."""
+
+    images: dict[str, str]
+    runs: Path
+    keep: bool = False
+    bed: str = ""
+    prefix: str | None = None
+
+
+def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress) -> tuple[Run, list[Verdict]]:
+    """Perform a scenario on a fresh bed and judge what was recorded. Errors of the environment come through; verdicts never raise."""
+    scenario = loaded.scenario
+    run_id = uuid.uuid4().hex[:6]
+    folder = options.runs / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{scenario.scenario}-{run_id}"
+    spec = BedSpec(
+        name=options.bed or f"run-{run_id}",
+        files=loaded.bed_files(),
+        phones=scenario.phones,
+        profile=scenario.profile,
+        prefix=options.prefix,
+    )
+    folder.mkdir(parents=True)
+    (folder / "scenario.yaml").write_text(dump_scenario(scenario), encoding="utf-8")
+    recorder = Recorder(folder / "history.jsonl")
+    try:
+        bed = Bed.up(
+            spec,
+            images=options.images,
+            recorder=recorder,
+            progress=progress,
+            check=lambda topology: check_against(loaded, topology),
+            capture_at=scenario.capture,
+            captures_folder=folder / "captures",
+        )
+        try:
+            (folder / "topology.json").write_text(json.dumps(bed.topology.to_json(), indent=1), encoding="utf-8")
+            (folder / "versions.json").write_text(
+                json.dumps(versions.collect(bed.topology), indent=1), encoding="utf-8"
+            )
+            observe_and_act(bed, loaded, progress)
+        finally:
+            bed.close() if options.keep else bed.down()
+    finally:
+        recorder.close()
+    run = Run.open(folder)
+    return run, judge_run(run)
+
+
+def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress) -> None:
+    """Steady state, steps, steady state; captures have been running since before the first workload."""
+    bed.record("RunStarted", scenario=loaded.scenario.scenario, version=__version__)
+    await_steady(bed, "before")
+    record_slb(bed, "before")
+    progress(f"{loaded.scenario.scenario}: {len(loaded.scenario.steps)} steps")
+    Steps(bed, loaded.scenario, AddressBlock(bed.topology.prefix.removesuffix(".0.0/16"))).perform()
+    await_steady(bed, "after")
+    record_slb(bed, "after")
+    bed.stop_captures()
+    bed.record("RunEnded")
+
+
+def await_steady(bed: Bed, when: str) -> None:
+    """Steady: every phone registered at its primary, every workload running. A miss is recorded, for the checks to judge."""
+    timers = bed.topology.timers
+    expected = len(bed.topology.phones)
+
+    def steady() -> bool:
+        return bed.facts.holds("returned") and set(bed.states().values()) == {"running"}
+
+    try:
+        wait_until(
+            steady, awaited="steady state", timeout_s=fact_timeout_s(timers), last_seen=bed.facts.seen, poll_s=0.1
+        )
+        bed.record("SteadyStateReached", when=when, registered=len(bed.recorder.registered), expected=expected)
+    except NotReady as error:
+        states = ", ".join(f"{host} {state}" for host, state in bed.states().items() if state != "running")
+        bed.record("SteadyStateMissed", when=when, detail="; ".join(filter(None, [error.last_seen, states])))
+
+
+def record_slb(bed: Bed, when: str) -> None:
+    """HAProxy's own statistics, through its admin socket, as events; an SLB of another make has none."""
+    for host in bed.topology.with_role(Role.SLB):
+        for server in slb_stats.read(bed, host.name):
+            bed.record("SlbState", slb=host.name, when=when, **server)

@@ -1,0 +1,297 @@
+"""The call control's machine: all connections of one call control. Sans-IO.
+
+``peer`` is a number the owner gives to each accepted connection and never gives again. Registration, keepalives, tokens and
+every question of a registering phone are answered; silent connections are closed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from testbed.errors import PeerProtocolError
+from testbed.profile import KEEPALIVE_MISSES, Profile
+from testbed.sccp.framing import FrameReader
+from testbed.sccp.message import Direction, Message, Unknown
+from testbed.sccp.messages import decode, encode, name_of
+from testbed.sccp.registration_messages import (
+    Alarm,
+    CapabilitiesReq,
+    IpPort,
+    KeepAlive,
+    KeepAliveAck,
+    Register,
+    RegisterAck,
+    RegisterReject,
+    RegisterTokenAck,
+    RegisterTokenReject,
+    RegisterTokenReq,
+    Reset,
+    TimeDateReq,
+    Unregister,
+    UnregisterAck,
+)
+from testbed.sccp.service import ANSWERS, line_number, time_and_date
+
+PROTOCOL_VERSION = 5
+DATE_TEMPLATE = "M/D/Y"
+BEFORE_REGISTRATION: Final = (Register, Alarm, KeepAlive, IpPort, RegisterTokenReq)
+"""What a connection may send that is not registered (Asterisk draws the same line). Unregister is answered too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """``reject``: refuse registrations with this text (at most 32 characters), None to accept them. ``token_wait_s``: refuse
+    tokens and have phones wait this long, None to grant them."""
+
+    reject: str | None = None
+    token_wait_s: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallControlEvent:
+    """Something that happened at ``now``."""
+
+    name: str
+    now: float
+    data: Mapping[str, Any]
+
+
+class CallControlSession:
+    """One connection: of a registered phone, or of one that only sends keepalives."""
+
+    __slots__ = ("address", "device_name", "heard_at", "interval_s", "peer", "reader", "registered_at", "watch_at")
+
+    def __init__(self, peer: int, address: str, now: float, interval_s: float) -> None:
+        self.peer, self.address = peer, address
+        self.reader = FrameReader()
+        self.device_name = ""
+        """Of a registered phone; "" before and after."""
+        self.registered_at = 0.0
+        self.heard_at = now
+        self.interval_s = interval_s
+        self.watch_at = float("inf")
+        """When its silence is looked at next."""
+
+    @property
+    def line(self) -> str:
+        return line_number(self.device_name)
+
+
+class CallControl:
+    """One call control and the phones at it."""
+
+    def __init__(self, *, host: str, profile: Profile, rules: Rules | None = None, now: float = 0.0) -> None:
+        self.host, self.profile = host, profile
+        self.rules = rules or Rules()
+        self.sessions: dict[int, CallControlSession] = {}
+        self.registered: dict[str, CallControlSession] = {}
+        """Device name -> its session."""
+        self._watch: list[tuple[float, int]] = []
+        self._awake_at = self._awake_since = now
+        self._realtime_offset_s = 0.0
+        self._outbox: list[tuple[int, bytes]] = []
+        self._closes: list[int] = []
+        self._events: list[CallControlEvent] = []
+
+    # -- what the owner tells
+
+    def set_clock(self, now: float, realtime_s: float) -> None:
+        """What time it is where phones are told the time."""
+        self._realtime_offset_s = realtime_s - now
+
+    def connected(self, peer: int, address: str, now: float) -> None:
+        """A connection was accepted."""
+        self._wake(now)
+        session = CallControlSession(peer, address, now, self.profile.secondary_keepalive_s)
+        self.sessions[peer] = session
+        self._watch_for_silence(session)
+
+    def connection_lost(self, peer: int, now: float) -> None:
+        """It ended; not for connections we asked to close."""
+        session = self.sessions.pop(peer, None)
+        if session is not None:
+            self._unregister(session, "closed", now)
+
+    def receive(self, peer: int, data: bytes, now: float) -> None:
+        """Bytes from a phone, in any segmentation."""
+        self._wake(now)
+        session = self.sessions.get(peer)
+        if session is None:
+            return
+        session.heard_at = now
+        try:
+            for version, message_id, body in session.reader.feed(data):
+                self._take(session, decode(message_id, body, version), now)
+                if peer not in self.sessions:
+                    return
+        except PeerProtocolError as error:
+            self._refuse_peer(session, error.message, now)
+
+    def tick(self, now: float) -> None:
+        """Close connections that were silent for three of their keepalive intervals."""
+        self._wake(now)
+        while self._watch and self._watch[0][0] <= now:
+            due, peer = heapq.heappop(self._watch)
+            session = self.sessions.get(peer)
+            if session is None or session.watch_at != due:
+                continue
+            session.watch_at = float("inf")
+            if self._silent_at(session) > now:
+                self._watch_for_silence(session)
+            else:
+                self._hang_up(session, "keepalive", now)
+
+    def next_timer(self) -> float | None:
+        """When ``tick`` is due; never later than an interval ahead, so that a freeze of our own is noticed."""
+        if not self._watch:
+            return None
+        return min(self._watch[0][0], self._awake_at + self.profile.keepalive_s)
+
+    def reset(self, device_name: str, kind: int, now: float) -> bool:
+        """Send Reset (1 reset, 2 restart) to a registered phone; False where it is not registered."""
+        session = self.registered.get(device_name)
+        if session is not None:
+            self._say(session, Reset(kind=kind))
+        return session is not None
+
+    # -- what the owner asks
+
+    def to_send(self) -> list[tuple[int, bytes]]:
+        """(peer, bytes) to send now, in order; to be sent before ``to_close`` is followed."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def to_close(self) -> list[int]:
+        """Connections to close once what was sent is out."""
+        closes, self._closes = self._closes, []
+        return closes
+
+    def events(self) -> list[CallControlEvent]:
+        """What happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # -- messages
+
+    def _take(self, session: CallControlSession, message: Message | Unknown, now: float) -> None:
+        if isinstance(message, Unknown):
+            if not session.device_name:
+                self._refuse_peer(session, f"message 0x{message.message_id:04X} before registration", now)
+            return
+        if message.direction is not Direction.UP:
+            self._refuse_peer(session, f"{name_of(message.message_id)} is not a phone's to send", now)
+            return
+        handler = _HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, session, message, now)
+        elif type(message) in ANSWERS and session.device_name:
+            self._say(session, ANSWERS[type(message)](message, session.device_name, self.host))
+        elif not session.device_name and not isinstance(message, BEFORE_REGISTRATION):
+            self._refuse_peer(session, f"{name_of(message.message_id)} before registration", now)
+
+    def on_register(self, session: CallControlSession, message: Register, now: float) -> None:
+        name = message.device_name
+        refusal = self.rules.reject
+        if refusal is None and not (name.isascii() and name.isprintable() and name):
+            refusal = "Error: Device Name"
+        if refusal is not None:
+            self._say(session, RegisterReject(text=refusal[:32]))
+            self._tell("RegisterRefused", now, phone=_printable(name), text=refusal)
+            self._hang_up(session, "closed", now)
+            return
+        if session.device_name not in ("", name):
+            self._unregister(session, "unregister", now)
+        older = self.registered.get(name)
+        if older is not None and older is not session:
+            self._hang_up(older, "duplicate", now)
+        session.device_name, session.registered_at = name, now
+        session.interval_s = self.profile.keepalive_s
+        self._watch_for_silence(session)
+        self.registered[name] = session
+        self._say(
+            session,
+            RegisterAck(
+                keepalive_interval_s=max(1, round(self.profile.keepalive_s)),
+                date_template=DATE_TEMPLATE,
+                secondary_keepalive_interval_s=max(1, round(self.profile.secondary_keepalive_s)),
+                max_protocol_version=PROTOCOL_VERSION,
+            ),
+            CapabilitiesReq(),
+        )
+        self._tell("PhoneRegistered", now, phone=name, address=session.address)
+
+    def on_unregister(self, session: CallControlSession, _message: Unregister, now: float) -> None:
+        self._say(session, UnregisterAck())
+        self._unregister(session, "unregister", now)
+
+    def on_keepalive(self, session: CallControlSession, _message: KeepAlive, _now: float) -> None:
+        self._say(session, KeepAliveAck())
+
+    def on_token_request(self, session: CallControlSession, message: RegisterTokenReq, now: float) -> None:
+        wait_s = self.rules.token_wait_s
+        self._say(session, RegisterTokenAck() if wait_s is None else RegisterTokenReject(wait_s=wait_s))
+        self._tell(
+            "TokenAnswered", now, phone=_printable(message.device_name), granted=wait_s is None, wait_s=wait_s or 0
+        )
+
+    def on_time_request(self, session: CallControlSession, message: TimeDateReq, now: float) -> None:
+        if session.device_name:
+            self._say(session, time_and_date(now + self._realtime_offset_s))
+        else:
+            self._refuse_peer(session, f"{name_of(message.message_id)} before registration", now)
+
+    # -- sessions
+
+    def _refuse_peer(self, session: CallControlSession, error: str, now: float) -> None:
+        self._tell("PeerRejected", now, peer=session.address, error=error)
+        self._hang_up(session, "protocol", now)
+
+    def _hang_up(self, session: CallControlSession, cause: str, now: float) -> None:
+        self._unregister(session, cause, now)
+        if self.sessions.pop(session.peer, None) is not None:
+            self._closes.append(session.peer)
+
+    def _unregister(self, session: CallControlSession, cause: str, now: float) -> None:
+        name, session.device_name = session.device_name, ""
+        session.interval_s = self.profile.secondary_keepalive_s
+        if name:
+            del self.registered[name]
+            self._tell("PhoneUnregistered", now, phone=name, cause=cause)
+
+    def _watch_for_silence(self, session: CallControlSession) -> None:
+        """Entries of the heap are never removed early: one that is no longer the session's own is passed over."""
+        silent_at = self._silent_at(session)
+        if silent_at < session.watch_at:
+            session.watch_at = silent_at
+            heapq.heappush(self._watch, (silent_at, session.peer))
+
+    def _silent_at(self, session: CallControlSession) -> float:
+        return max(session.heard_at, self._awake_since) + KEEPALIVE_MISSES * session.interval_s
+
+    def _wake(self, now: float) -> None:
+        """After a gap in our own time (we were frozen) all silence counts from now: nobody could have been heard."""
+        if now - self._awake_at > 2 * self.profile.keepalive_s and self._watch:
+            self._awake_since = now
+        self._awake_at = now
+
+    def _say(self, session: CallControlSession, *messages: Message) -> None:
+        self._outbox.append((session.peer, b"".join([encode(message) for message in messages])))
+
+    def _tell(self, name: str, now: float, **data: Any) -> None:
+        self._events.append(CallControlEvent(name=name, now=now, data=data))
+
+
+_HANDLERS: dict[type[Message], Callable[..., None]] = {
+    Register: CallControl.on_register,
+    Unregister: CallControl.on_unregister,
+    KeepAlive: CallControl.on_keepalive,
+    RegisterTokenReq: CallControl.on_token_request,
+    TimeDateReq: CallControl.on_time_request,
+}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

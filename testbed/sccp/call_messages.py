@@ -1,0 +1,389 @@
+"""Rows of the table: keys, display, call state and media (protocol 3 to 5, and 17 and later where captures need it).
+
+Sources as in registration_messages.py; wiki-jul23 = a public capture of a CP-7941G in 2009.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from testbed.sccp.layout import (
+    NO_ADDRESS,
+    U16,
+    U32,
+    IPv4,
+    Layout,
+    Octets,
+    Records,
+    Text24,
+    Text28,
+    Text32,
+    Text40,
+)
+from testbed.sccp.message import DOWN, UP, Message, row
+
+EncryptionInfo = Annotated[bytes, Octets(48)]
+
+
+@row(0x0006, UP, "ws chs wiki-jul23; 2002 products send no body")
+class OffHook(Message):
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0007, UP, "ws chs wiki-jul23; 2002 products send no body")
+class OnHook(Message):
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0003, UP, "ws chs; 2002 products send the key only")
+class KeypadButton(Message):
+    """Key: 0-9, 14 is the star, 15 the pound sign."""
+
+    key: U32 = 0
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0004, UP, "ws chs")
+class EnblocCall(Message):
+    number: Text24 = ""
+
+
+@row(0x0005, UP, "ws chs; 2002 products send 8 bytes")
+class Stimulus(Message):
+    stimulus: U32 = 0
+    instance: U32 = 0
+    call_reference: U32 = 0
+    status: U32 = 0
+
+
+@row(0x0026, UP, "ws chs ndpi")
+class SoftKeyEvent(Message):
+    """Event: 1 redial, 2 new call, 3 hold, 4 transfer, 9 end call, 10 resume, 11 answer."""
+
+    event: U32 = 0
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0082, DOWN, "ws chs ndpi; CallManager 2.x sends 4 bytes")
+class StartTone(Message):
+    """Tone: 0x21 dial, 0x23 busy, 0x24 alerting, 0x25 reorder."""
+
+    tone: U32 = 0
+    tone_direction: U32 = 0
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0083, DOWN, "ws chs; CallManager 2.x sends no body, version 11 and later a tone as well")
+class StopTone(Message):
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0085, DOWN, "ws chs ndpi; CallManager 2.x sends 4 bytes")
+class SetRinger(Message):
+    """Mode: 1 off, 2 inside, 3 outside. Duration: 1 normal, 2 single."""
+
+    mode: U32 = 0
+    duration: U32 = 0
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0086, DOWN, "ws chs ndpi")
+class SetLamp(Message):
+    """Stimulus: 9 line. Mode: 1 off, 2 on, 3 wink, 4 flash, 5 blink."""
+
+    stimulus: U32 = 0
+    instance: U32 = 0
+    mode: U32 = 0
+
+
+@row(0x0088, DOWN, "ws chs ndpi")
+class SetSpeakerMode(Message):
+    """Mode: 1 on, 2 off."""
+
+    mode: U32 = 0
+
+
+@row(0x0111, DOWN, "ws chs ndpi")
+class CallState(Message):
+    """State: 0 idle, 1 off hook, 2 on hook, 3 ring out, 4 ring in, 5 connected, 6 busy, 7 congestion, 8 hold, 9 call waiting,
+    10 transfer, 11 park, 12 proceed, 13 remote multiline, 14 invalid number. Precedence level 4 is routine."""
+
+    state: U32 = 0
+    line: U32 = 0
+    call_reference: U32 = 0
+    privacy: U32 = 0
+    precedence_level: U32 = 4
+    precedence_domain: U32 = 0
+
+
+class Mailbox(Layout):
+    number: Text24 = ""
+
+
+@row(0x008F, DOWN, "ws chs; CallManager 2.x sends 128 bytes")
+class CallInfo(Message):
+    """Kind: 1 inbound, 2 outbound, 3 forwarded."""
+
+    calling_name: Text40 = ""
+    calling_number: Text24 = ""
+    called_name: Text40 = ""
+    called_number: Text24 = ""
+    line: U32 = 0
+    call_reference: U32 = 0
+    kind: U32 = 0
+    original_called_name: Text40 = ""
+    original_called_number: Text24 = ""
+    last_redirecting_name: Text40 = ""
+    last_redirecting_number: Text24 = ""
+    original_called_reason: U32 = 0
+    last_redirecting_reason: U32 = 0
+    mailboxes: Annotated[tuple[Mailbox, ...], Records(Mailbox, 4)] = ()
+    call_instance: U32 = 0
+    security_status: U32 = 0
+    restrictions: U32 = 0
+
+
+@row(0x011D, DOWN, "ws chs")
+class DialedNumber(Message):
+    number: Text24 = ""
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x011D, DOWN, "ws chs ndpi; directory numbers of 25 bytes, padded", since=18)
+class DialedNumberVersion18(Message):
+    number: Text28 = ""
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0112, DOWN, "ws chs")
+class DisplayPromptStatus(Message):
+    timeout_s: U32 = 0
+    text: Text32 = ""
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0113, DOWN, "ws chs")
+class ClearPromptStatus(Message):
+    line: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0114, DOWN, "ws chs")
+class DisplayNotify(Message):
+    timeout_s: U32 = 0
+    text: Text32 = ""
+
+
+@row(0x0120, DOWN, "ws chs")
+class DisplayPriNotify(Message):
+    timeout_s: U32 = 0
+    priority: U32 = 0
+    text: Text32 = ""
+
+
+@row(0x0110, DOWN, "ws chs ndpi")
+class SelectSoftKeys(Message):
+    """Set: 0 on hook, 1 connected, 2 on hold, 3 ring in, 4 off hook, 8 ring out."""
+
+    line: U32 = 0
+    call_reference: U32 = 0
+    set_index: U32 = 0
+    mask: U32 = 0xFFFFFFFF
+
+
+@row(0x0116, DOWN, "ws chs ndpi")
+class ActivateCallPlane(Message):
+    line: U32 = 0
+
+
+@row(0x0117, DOWN, "ws chs")
+class DeactivateCallPlane(Message):
+    pass
+
+
+@row(0x0105, DOWN, "ws chs; CallManager 4.1 sends 68 bytes, one of 2009 88; tshark needs 92, chan-sccp sends 108")
+class OpenReceiveChannel(Message):
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    milliseconds: U32 = 0
+    codec: U32 = 0
+    echo_cancellation: U32 = 0
+    g723_rate: U32 = 0
+    call_reference: U32 = 0
+    encryption: EncryptionInfo = b""
+    stream: U32 = 0
+    associated_stream: U32 = 0
+    rfc2833_type: U32 = 0
+    dtmf_type: U32 = 0
+    mixing_mode: U32 = 0
+    mixing_direction: U32 = 0
+    source_address: IPv4 = NO_ADDRESS
+    source_port: U32 = 0
+
+
+@row(0x0105, DOWN, "ws chs ndpi; addresses are a family (0 IPv4) and 16 bytes", since=17)
+class OpenReceiveChannelVersion17(Message):
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    milliseconds: U32 = 0
+    codec: U32 = 0
+    echo_cancellation: U32 = 0
+    codec_parameters: U32 = 0
+    call_reference: U32 = 0
+    encryption: EncryptionInfo = b""
+    stream: U32 = 0
+    associated_stream: U32 = 0
+    rfc2833_type: U32 = 0
+    dtmf_type: U32 = 0
+    mixing_mode: U32 = 0
+    mixing_direction: U32 = 0
+    source_family: U32 = 0
+    source_address: IPv4 = NO_ADDRESS
+    source_address_rest: Annotated[bytes, Octets(12)] = b""
+    source_port: U32 = 0
+    requested_family: U32 = 0
+
+
+@row(0x0022, UP, "ws chs wiki-jul23; older products send 16 bytes")
+class OpenReceiveChannelAck(Message):
+    """Status: 0 done."""
+
+    status: U32 = 0
+    address: IPv4 = NO_ADDRESS
+    port: U32 = 0
+    pass_through_party: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x0022, UP, "ws chs ndpi", since=17)
+class OpenReceiveChannelAckVersion17(Message):
+    status: U32 = 0
+    family: U32 = 0
+    address: IPv4 = NO_ADDRESS
+    address_rest: Annotated[bytes, Octets(12)] = b""
+    port: U32 = 0
+    pass_through_party: U32 = 0
+    call_reference: U32 = 0
+
+
+@row(0x008A, DOWN, "ws chs; CallManager 4.1 sends 84 bytes, one of 2009 104; tshark needs 112, chan-sccp sends 116")
+class StartMediaTransmission(Message):
+    """``precedence`` is the whole TOS octet, not the code point: 184 is EF (three public captures agree)."""
+
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    remote_address: IPv4 = NO_ADDRESS
+    remote_port: U32 = 0
+    milliseconds: U32 = 0
+    codec: U32 = 0
+    precedence: U32 = 0
+    silence_suppression: U32 = 0
+    max_frames_per_packet: U16 = 0
+    padding: U16 = 0
+    g723_rate: U32 = 0
+    call_reference: U32 = 0
+    encryption: EncryptionInfo = b""
+    stream: U32 = 0
+    associated_stream: U32 = 0
+    rfc2833_type: U32 = 0
+    dtmf_type: U32 = 0
+    mixing_mode: U32 = 0
+    mixing_direction: U32 = 0
+
+
+@row(0x008A, DOWN, "ws chs ndpi", since=17)
+class StartMediaTransmissionVersion17(Message):
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    remote_family: U32 = 0
+    remote_address: IPv4 = NO_ADDRESS
+    remote_address_rest: Annotated[bytes, Octets(12)] = b""
+    remote_port: U32 = 0
+    milliseconds: U32 = 0
+    codec: U32 = 0
+    precedence: U32 = 0
+    silence_suppression: U32 = 0
+    max_frames_per_packet: U16 = 0
+    padding: U16 = 0
+    codec_parameters: U32 = 0
+    call_reference: U32 = 0
+    encryption: EncryptionInfo = b""
+    stream: U32 = 0
+    associated_stream: U32 = 0
+    rfc2833_type: U32 = 0
+    dtmf_type: U32 = 0
+    mixing_mode: U32 = 0
+    mixing_direction: U32 = 0
+
+
+@row(0x0154, UP, "ws chs")
+class StartMediaTransmissionAck(Message):
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    call_reference: U32 = 0
+    address: IPv4 = NO_ADDRESS
+    port: U32 = 0
+    status: U32 = 0
+
+
+@row(0x0154, UP, "ws chs ndpi", since=17)
+class StartMediaTransmissionAckVersion17(Message):
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    call_reference: U32 = 0
+    family: U32 = 0
+    address: IPv4 = NO_ADDRESS
+    address_rest: Annotated[bytes, Octets(12)] = b""
+    port: U32 = 0
+    status: U32 = 0
+
+
+@row(0x0106, DOWN, "ws chs wiki-jul23; CallManager 3.1 sends 8 bytes")
+class CloseReceiveChannel(Message):
+    """Port handling: 0 closes the port."""
+
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    call_reference: U32 = 0
+    port_handling: U32 = 0
+
+
+@row(0x008B, DOWN, "ws chs wiki-jul23")
+class StopMediaTransmission(Message):
+    conference: U32 = 0
+    pass_through_party: U32 = 0
+    call_reference: U32 = 0
+    port_handling: U32 = 0
+
+
+@row(0x0107, DOWN, "ws chs")
+class ConnectionStatisticsReq(Message):
+    """Mode: 0 clears the figures."""
+
+    number: Text24 = ""
+    call_reference: U32 = 0
+    mode: U32 = 0
+
+
+@row(0x0023, UP, "ws chs")
+class ConnectionStatisticsRes(Message):
+    number: Text24 = ""
+    call_reference: U32 = 0
+    mode: U32 = 0
+    packets_sent: U32 = 0
+    octets_sent: U32 = 0
+    packets_received: U32 = 0
+    octets_received: U32 = 0
+    packets_lost: U32 = 0
+    jitter: U32 = 0
+    latency: U32 = 0

@@ -1,0 +1,189 @@
+"""Scenario files: loading them by path or name, holding them against a bed, and writing them down resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.document import Document, Where, known_words, read_document, validated
+from testbed.duration import Duration, parse_duration
+from testbed.errors import UsageError
+from testbed.profile import PROFILES
+from testbed.scenario_model import (
+    PLACEHOLDERS,
+    Browse,
+    Expectation,
+    Fact,
+    Injection,
+    Key,
+    Scenario,
+    Step,
+    registered_model,
+)
+from testbed.topology import Role, Topology
+
+__all__ = [
+    "PLACEHOLDERS",
+    "SUITE",
+    "Browse",
+    "Duration",
+    "Expectation",
+    "Fact",
+    "Injection",
+    "Key",
+    "LoadedScenario",
+    "Scenario",
+    "Step",
+    "builtin_scenarios",
+    "check_against",
+    "dump_scenario",
+    "load_scenario",
+    "parse_duration",
+]
+
+SUFFIX = ".scenario.yaml"
+_BUILTIN = Path(__file__).parent / "scenarios"
+
+SUITE = (
+    "rehome-stop",
+    "rehome-kill",
+    "rehome-cut",
+    "rehome-freeze",
+    "urls-without-slb",
+    "urls-with-slb",
+    "standby-without-slb",
+    "standby-stop",
+    "standby-kill",
+    "standby-cut",
+    "standby-freeze",
+    "marking-signalling",
+)
+"""The order in which the built-in scenarios are listed and run: that of the page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedScenario:
+    """A scenario and the file it came from; ``document`` knows the line of everything in it."""
+
+    scenario: Scenario
+    file: Path
+    document: Document
+
+    def bed_files(self) -> tuple[Path, ...]:
+        """The compose files: beside the scenario, or else those that ship; ScenarioError if in neither."""
+        return tuple(self._bed_file(place, name) for place, name in enumerate(self.scenario.bed))
+
+    def _bed_file(self, place: int, name: str) -> Path:
+        for folder in (self.file.parent, shipped_beds()):
+            if (folder / name).is_file():
+                return (folder / name).resolve()
+        known = sorted(path.name for path in shipped_beds().glob("*.yaml"))
+        hint = known_words(name, known) + f"; or a path relative to {self.file.parent}"
+        raise self.document.error(f"no compose file {name!r}", ("bed", place), hint=hint)
+
+
+def shipped_beds() -> Path:
+    """Folder of the compose files that ship: in the package of an installed test-bed, else in the checkout."""
+    installed = Path(__file__).parent / "_shipped" / "compose"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "compose"
+
+
+def builtin_scenarios() -> list[str]:
+    """Names of the built-in scenarios, in the order of SUITE; others that lie in the folder follow by name."""
+    names = {path.name.removesuffix(SUFFIX) for path in _BUILTIN.glob(f"*{SUFFIX}")}
+    return [name for name in SUITE if name in names] + sorted(names - set(SUITE))
+
+
+def load_scenario(path_or_name: str | Path, *, profile: str | None = None, phones: int | None = None) -> LoadedScenario:
+    """The scenario in this file, or the built-in one of this name; ``profile`` and ``phones`` replace its own.
+
+    A path has a slash or ends in .yaml or .yml. ScenarioError (file, line, path) where the file is wrong, UsageError
+    where there is no such scenario or it does not go with this profile.
+    """
+    file = _find(path_or_name)
+    document = read_document(file)
+    scenario: Scenario = validated(document, registered_model())
+    if changes := _changes(scenario, profile, phones):
+        scenario = validated(replace(document, value=document.value | changes), registered_model())
+    return LoadedScenario(scenario=scenario, file=file, document=document)
+
+
+def _find(path_or_name: str | Path) -> Path:
+    word = str(path_or_name)
+    if isinstance(path_or_name, Path) or "/" in word or word.endswith((".yaml", ".yml")):
+        return Path(path_or_name)
+    names = builtin_scenarios()
+    if word not in names:
+        raise UsageError(f"no scenario {word!r}", hint=known_words(word, names) + "; or the path of a .yaml file")
+    return _BUILTIN / (word + SUFFIX)
+
+
+def _changes(scenario: Scenario, profile: str | None, phones: int | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if profile is not None:
+        if profile not in PROFILES:
+            raise UsageError(f"no profile {profile!r}", hint=known_words(profile, PROFILES))
+        if profile not in scenario.profiles:
+            has = ", ".join(scenario.profiles)
+            raise UsageError(f"{scenario.scenario} does not go with profile {profile}", hint=f"its profiles: {has}")
+        changes["profile"] = profile
+    if phones is not None:
+        if phones < 0:
+            raise UsageError(f"{phones} phones cannot be", hint="0 or more")
+        changes["phones"] = phones
+    return changes
+
+
+def dump_scenario(scenario: Scenario) -> str:
+    """The scenario as a YAML file that loads to an equal one. Defaults are written out: later ones don't matter."""
+    record = scenario.model_dump(mode="json", by_alias=True, exclude={"expect"}, exclude_none=True)
+    record["expect"] = [{item.kind: item.params.model_dump(mode="json", by_alias=True)} for item in scenario.expect]
+    return yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
+
+
+def check_against(loaded: LoadedScenario, topology: Topology) -> None:
+    """ScenarioError, with line and known words, where the scenario names a host or phone that the bed does not have."""
+    hosts = [host.name for host in topology.hosts]
+    roles = ["phones", *Role]
+    for where, word in _hosts_named(loaded.scenario):
+        if word not in hosts and not (where[-1] == "hop" and word in roles):
+            raise loaded.document.error(f"no host {word!r} in this bed", where, hint=known_words(word, hosts))
+    phones = set(topology.phones)
+    for where, word in _phones_named(loaded.scenario):
+        if word not in phones:
+            hint = f"this bed has {len(phones)} phones" + (f", {min(phones)} to {max(phones)}" if phones else "")
+            raise loaded.document.error(f"no phone {word!r} in this bed", where, hint=hint)
+
+
+_HOST_PARAMETERS = ("at", "from", "to", "host", "hop")
+"""Parameters of expectations that name hosts; a hop is two of them, or of roles: ``web-1->slb``, ``slb->phones``."""
+
+
+def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
+    for place, host in enumerate(scenario.capture):
+        yield ("capture", place), host
+    for place, step in enumerate(scenario.steps):
+        if step.inject:
+            yield ("steps", place, "inject", step.inject.kind), step.inject.target
+    for place, expectation in enumerate(scenario.expect):
+        given = expectation.params.model_dump(by_alias=True)
+        for word in _HOST_PARAMETERS:
+            if isinstance(given.get(word), str) and given[word]:
+                for host in re.split(r"\s*->\s*", given[word]):
+                    yield ("expect", place, expectation.kind, word), host
+
+
+def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
+    for place, step in enumerate(scenario.steps):
+        for where, phones in (
+            (("steps", place), step.phones),
+            (("steps", place, "browse"), step.browse and step.browse.phones),
+        ):
+            if isinstance(phones, tuple):
+                for index, phone in enumerate(phones):
+                    yield (*where, "phones", index), phone

@@ -1,0 +1,232 @@
+"""Scenarios as values: what happens to a bed, and what must be true of the recording. Unknown words are refused.
+
+The words for faults and expectations are those of ``testbed.faults.KINDS`` and ``testbed.checks.KINDS``: the models
+that read a file are made from these registries, so a new kind is known, and listed in errors, once it is registered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic_core import PydanticCustomError
+
+from testbed.document import unknown_word
+from testbed.duration import DurationField, PositiveDuration
+from testbed.profile import PROFILES, Profile
+
+ProfileName = Literal["quick", "srnd"]
+Fact = Literal["registered", "rehomed", "returned", "redirected", "restored"]
+"""What a step can wait for. At any time: ``registered``, every phone is registered somewhere.
+Since the latest injection: ``rehomed``, every phone is registered at another call control than before; ``redirected``,
+the SLB sends requests to a standby. Since the latest healing: ``returned``, every phone is back at its primary;
+``restored``, the SLB sends requests to the primary again."""
+
+Key = Literal["services", "directory", "information", "messages", "authentication", "idle", "proxy", "all-urls"]
+"""Keys of a phone that fetch the URL of this name; ``all-urls`` presses each."""
+
+PLACEHOLDERS = ("BED_PREFIX", "BED_OUTSIDE_PREFIX")
+"""Names that may stand as ``${NAME}`` in a URL: the bed's own blocks of addresses, filled in when the scenario runs."""
+
+PHONE_SERVICE_SITE = "http://${BED_PREFIX}.1.2/"
+"""The phone services' VIP in the shipped bed; ``browse: {service: text}`` means the page ``text`` there."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _url(text: str) -> str:
+    """A phone fetches plain http; 256 is the longest URL its XML objects can hold."""
+    known = [f"${{{name}}}" for name in PLACEHOLDERS]
+    for word in re.findall(r"\$\{[^}]*\}?|\$\w*", text):
+        if word not in known:
+            raise unknown_word(word, known)
+    if not re.fullmatch(r"http://[^/\s\"<>]+(/[^\s\"<>]*)?", text) or len(text) > 256:
+        raise ValueError("must be an address like http://${BED_PREFIX}.1.2/text, at most 256 characters")
+    return text
+
+
+HostName = Annotated[str, Field(min_length=1)]
+Phones = Annotated[Literal["all"] | tuple[str, ...], Field(union_mode="left_to_right")]
+"""``all``, or device names."""
+
+
+class _OneKind(_Strict):
+    """A mapping with one key, the kind; ``scenario_model`` makes subclasses with one field for each kind there is."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_key(cls, value: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        if not isinstance(value, dict) or len(value) != 1:
+            raise PydanticCustomError("one_kind", "must be a mapping with exactly one key, its kind", {"known": known})
+        return value
+
+    @property
+    def kind(self) -> str:
+        """The word that names the kind."""
+        return next(
+            field.alias or name for name, field in type(self).model_fields.items() if getattr(self, name) is not None
+        )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(self.kind, self._value())]
+
+    def _value(self) -> Any:
+        return next(value for name in type(self).model_fields if (value := getattr(self, name)) is not None)
+
+
+class Injection(_OneKind):
+    """``{kill: ccm-1}``: a fault and the host it happens to."""
+
+    @property
+    def target(self) -> str:
+        """Name of the host."""
+        return str(self._value())
+
+
+class Expectation(_OneKind):
+    """``{rehomed: {to: ccm-bk}}``: a kind of check with its parameters; ``claim: page``: the page predicts it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_parameters(cls, value: Any) -> Any:
+        """``recovered:`` is ``recovered: {}``."""
+        return (
+            {kind: {} if params is None else params for kind, params in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
+
+    @property
+    def params(self) -> Any:
+        """Parameters: an instance of the kind's own model."""
+        return self._value()
+
+
+class Browse(_Strict):
+    """Every phone requests a page each ``interval``, spread evenly over it, for the time ``for``; in the background."""
+
+    url: Annotated[str, AfterValidator(_url)] | None = None
+    service: Annotated[str, Field(pattern=r"^[\w./?=&-]*$", max_length=200)] | None = None
+    interval: PositiveDuration
+    for_: PositiveDuration = Field(alias="for")
+    method: Literal["GET", "POST"] = "GET"
+    phones: Phones = "all"
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> Self:
+        if (self.url is None) == (self.service is None):
+            raise ValueError("needs either url or service")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The URL, with its placeholders."""
+        return PHONE_SERVICE_SITE + (self.service or "").lstrip("/") if self.url is None else self.url
+
+
+class Step(_Strict):
+    """One act, or none (a wait), once the time ``at`` (since the steps began) and then the fact ``after`` have come.
+
+    Steps go in order. A fault heals after the time ``for``, or else at the end of the steps, while the next steps happen;
+    or once the fact ``until`` is seen, and the next step waits for that. A browse goes on while the next steps happen.
+    """
+
+    at: DurationField | None = None
+    after: Fact | None = None
+    inject: Injection | None = None
+    for_: PositiveDuration | None = Field(default=None, alias="for")
+    until: Fact | None = None
+    press: Annotated[tuple[Key, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    browse: Browse | None = None
+    phones: Phones | None = None
+
+    @model_validator(mode="after")
+    def _is_one_act(self) -> Self:
+        acts = [word for word in ("inject", "press", "browse") if getattr(self, word) is not None]
+        if len(acts) > 1:
+            raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
+        if not acts and self.at is None and self.after is None:
+            raise ValueError("does nothing: write inject, press or browse, or at or after to wait")
+        if self.inject is None and (self.for_ or self.until):
+            raise ValueError("for and until belong to a fault (browse has a `for` of its own, inside)")
+        if self.for_ and self.until:
+            raise ValueError("a fault ends either after a time (for) or upon a fact (until)")
+        if self.phones is not None and self.press is None:
+            raise ValueError("phones belongs to press (browse has a `phones` of its own, inside)")
+        return self
+
+    @property
+    def action(self) -> str:
+        """inject, press, browse or wait."""
+        return next((word for word in ("inject", "press", "browse") if getattr(self, word) is not None), "wait")
+
+
+class Scenario(_Strict):
+    """One scenario file. ``bed``: compose files, later ones overlay earlier ones; ``capture``: hosts to capture at."""
+
+    scenario: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    bed: Annotated[tuple[str, ...], Field(min_length=1)] = ("bed.yaml",)
+    phones: Annotated[int, Field(ge=0, strict=True)] = 12
+    profile: ProfileName = "quick"
+    profiles: Annotated[tuple[ProfileName, ...], Field(min_length=1)] = get_args(ProfileName)
+    capture: tuple[HostName, ...] = ()
+    steps: tuple[Step, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile {self.profile} is not among its profiles: {', '.join(self.profiles)}")
+        times = [(place, step.at.seconds(self.timers)) for place, step in enumerate(self.steps) if step.at is not None]
+        for (_, earlier), (place, later) in pairwise(times):
+            if later < earlier:
+                raise ValueError(f"steps.{place} is at {later:g} s, after a step at {earlier:g} s: put them in order")
+        return self
+
+    @property
+    def timers(self) -> Profile:
+        """The timer profile itself."""
+        return PROFILES[self.profile]
+
+
+def _one_kind(base: type[BaseModel], kinds: Mapping[str, Any]) -> Any:
+    """A subclass with one optional field for each kind; field names are Python's, aliases the words themselves."""
+    fields: dict[str, Any] = {
+        f"kind_{place}": (kind, Field(default=None, alias=word)) for place, (word, kind) in enumerate(kinds.items())
+    }
+    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+
+
+def _list_of(model: Any) -> Any:
+    return tuple.__class_getitem__((model, ...)), ()
+
+
+def scenario_model(faults: Iterable[str], checks: Mapping[str, type[BaseModel]]) -> type[Scenario]:
+    """Scenario with these kinds of faults, and of expectations with the models of their parameters."""
+    injection = _one_kind(Injection, dict.fromkeys(faults, HostName))
+    expectation = _one_kind(Expectation, checks)
+    step: Any = create_model("Step", __base__=Step, __doc__=Step.__doc__, inject=(injection | None, None))
+    lists = {"steps": _list_of(step), "expect": _list_of(expectation)}
+    return create_model("Scenario", __base__=Scenario, __doc__=Scenario.__doc__, **lists)
+
+
+@cache
+def registered_model() -> type[Scenario]:
+    """Scenario with the kinds that are registered."""
+    from testbed.checks import KINDS as CHECKS
+    from testbed.faults import KINDS as FAULTS
+
+    return scenario_model(FAULTS, {name: kind.params for name, kind in CHECKS.items()})

@@ -1,0 +1,74 @@
+"""How the command line shows things: tables for people, JSON for programs. Data goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {
+    "PASS": "green",
+    "FAIL": "bold red",
+    "INCONCLUSIVE": "yellow",
+    "registered": "green",
+    "running": "green",
+    "nowhere": "red",
+    "exited": "red",
+    "paused": "yellow",
+    "ok": "green",
+    "missing": "red",
+}
+
+
+def rows(
+    records: Sequence[Mapping[str, Any]], output: str, *, title: str = "", columns: Sequence[str] | None = None
+) -> None:
+    """Print records as a table, one JSON array, or one JSON object a line."""
+    if output == "json":
+        click.echo(json.dumps(list(records), indent=1))
+    elif output == "jsonl":
+        for record in records:
+            click.echo(json.dumps(record))
+    else:
+        table(records, title, columns)
+
+
+def table(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[str] | None = None) -> None:
+    """A table with one column for each key; as wide as it needs to be where nobody looks (a pipe, a CI log)."""
+    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 160, highlight=False)
+    columns = list(columns or (records[0] if records else ()))
+    shown = Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold"
+    )
+    for column in columns:
+        shown.add_column(column.replace("_", " ").upper(), overflow="fold")
+    for record in records:
+        shown.add_row(*(_cell(record.get(column)) for column in columns))
+    console.print(shown)
+
+
+def _cell(value: Any) -> Text:
+    text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return Text(text, style=STYLES.get(text.split(" ")[0], ""))
+
+
+def progress() -> Any:
+    """A function that prints one line to stderr, with the seconds since it was made."""
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        click.echo(click.style(f"[{time.monotonic() - started:6.1f} s] ", dim=True) + line, err=True)
+
+    return say
+
+
+def say(line: str) -> None:
+    """One line to stderr."""
+    click.echo(line, err=True)

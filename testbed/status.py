@@ -1,0 +1,84 @@
+"""What `up`, `status`, `ls` and `phone` show of a standing bed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed import show, state
+from testbed.bed import Bed
+from testbed.engine import containers
+from testbed.errors import BedError, UsageError
+from testbed.topology import Role
+
+
+def hosts(bed: Bed) -> list[dict[str, Any]]:
+    """One record a host: role, addresses, image, state of its workload."""
+    states = bed.states()
+    return [
+        {
+            "host": host.name,
+            "role": str(host.role),
+            "addresses": [*(link.address for link in host.links), *host.addresses],
+            "state": states.get(host.name, "gone"),
+            "image": host.image,
+        }
+        for host in bed.topology.hosts
+    ]
+
+
+def phones(bed: Bed) -> list[dict[str, Any]]:
+    """One record a phone, as the phones themselves say; a phones host that does not answer is named instead."""
+    fleet = [host.name for host in bed.topology.with_role(Role.PHONE) if host.phones]
+    records: list[dict[str, Any]] = []
+    for host in fleet:
+        try:
+            records += bed.ask(host, {"op": "ls"})["phones"]
+        except BedError as error:
+            show.say(f"{host}: {error.message.splitlines()[0]}")
+    return records
+
+
+def phone(bed: Bed, device: str) -> dict[str, Any]:
+    """One phone with its URL table."""
+    names = bed.topology.phones
+    if device not in names:
+        raise UsageError(
+            f"no phone {device!r} in this bed", hint=f"`testbed phone ls --name {bed.topology.bed}` lists them"
+        )
+    index = names.index(device) + 1
+    host = next(h for h in bed.topology.hosts if h.first_phone <= index < h.first_phone + h.phones)
+    reply: dict[str, Any] = bed.ask(host.name, {"op": "show", "phone": device})
+    return reply
+
+
+def print_status(bed: Bed, output: str) -> None:
+    """Hosts and phones: two tables, or one JSON object."""
+    host_rows, phone_rows = hosts(bed), phones(bed)
+    if output == "table":
+        show.table(host_rows, f"bed {bed.topology.bed}: hosts in {bed.topology.prefix}")
+        if phone_rows:
+            show.table(phone_rows, "\nphones")
+    else:
+        show.rows([{"bed": bed.topology.bed, "hosts": host_rows, "phones": phone_rows}], output)
+
+
+def beds() -> list[dict[str, Any]]:
+    """One record a bed that has containers on this machine."""
+    found: dict[str, list[containers.Container]] = {}
+    for container in containers.containers():
+        found.setdefault(container.bed, []).append(container)
+    records = []
+    for name, members in sorted(found.items()):
+        topology = state.read_topology(name)
+        states = sorted({c.state for c in members})
+        records.append(
+            {
+                "bed": name,
+                "hosts": sum(c.is_nic for c in members),
+                "phones": len(topology.phones) if topology else None,
+                "block": topology.prefix if topology else "(its files are gone)",
+                "profile": topology.profile if topology else None,
+                "state": ", ".join(states),
+            }
+        )
+    return records

@@ -1,0 +1,236 @@
+"""The bed as a value: hosts, roles, links and addresses, read from a resolved compose file and its labels.
+
+Labels of a compose service: ``testbed.role`` (one of Role) or ``testbed.host: "true"`` makes it a host; ``testbed.rank`` orders
+call controls and web hosts (0 first); ``testbed.addresses`` are further addresses of its NIC, ``testbed.prefix`` is the block its
+phones live in.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from testbed.errors import ScenarioError, UsageError
+from testbed.profile import PROFILES, Profile
+
+LABEL = "testbed."
+
+
+class Role(StrEnum):
+    """What a host is for."""
+
+    PHONE = "phone"
+    CALL_CONTROL = "call-control"
+    SLB = "slb"
+    TFTP_SERVER = "tftp-server"
+    WEB_HOST = "web-host"
+    PROXY = "proxy"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """Attachment of a host to a network; ``address`` is empty where Docker hands one out."""
+
+    host: str
+    network: str
+    address: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Host:
+    """One simulated machine. ``ours`` is False where the user's own image or configuration runs in it."""
+
+    name: str
+    role: Role
+    links: tuple[Link, ...]
+    image: str
+    rank: int = 0
+    addresses: tuple[str, ...] = ()
+    phone_prefix: str = ""
+    phones: int = 0
+    first_phone: int = 1
+    ours: bool = True
+
+    @property
+    def address(self) -> str:
+        """The main address: that of the first link."""
+        return self.links[0].address if self.links else ""
+
+    def owns(self, address: str) -> bool:
+        """Whether packets from or to this address are this host's."""
+        if address in self.addresses or any(link.address == address for link in self.links):
+            return True
+        return bool(self.phone_prefix) and ipaddress.ip_address(address) in ipaddress.ip_network(self.phone_prefix)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topology:
+    """A bed: its hosts, its block of addresses (``prefix``, CIDR), its timer profile and the compose files it came from."""
+
+    bed: str
+    prefix: str
+    profile: str
+    hosts: tuple[Host, ...]
+    files: tuple[str, ...] = ()
+
+    @property
+    def timers(self) -> Profile:
+        """The timer profile itself."""
+        return PROFILES[self.profile]
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """Device names of all phones, in order."""
+        return tuple(device_name(host.first_phone + i) for host in self.hosts for i in range(host.phones))
+
+    def host(self, name: str) -> Host:
+        """The host of this name; UsageError lists the known ones."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise UsageError(f"no host {name!r} in this bed", hint="known hosts: " + ", ".join(h.name for h in self.hosts))
+
+    def with_role(self, role: Role) -> tuple[Host, ...]:
+        """Hosts of this role, by rank."""
+        return tuple(sorted((h for h in self.hosts if h.role is role), key=lambda h: (h.rank, h.name)))
+
+    def host_of(self, address: str) -> str:
+        """Name of the host that owns this address, or the address itself where none does."""
+        return next((host.name for host in self.hosts if host.owns(address)), address)
+
+    def phone_address(self, phone: str) -> str:
+        """Address of this phone (device name)."""
+        index = int(phone[3:], 16) - FIRST_MAC
+        for host in self.hosts:
+            if host.first_phone <= index < host.first_phone + host.phones:
+                network = ipaddress.ip_network(host.phone_prefix)
+                return str(network[1 + index - host.first_phone])
+        raise UsageError(f"no phone {phone!r} in this bed", hint="`testbed phone ls` lists them")
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``topology.json`` holds."""
+        return asdict(self)
+
+
+FIRST_MAC = 0x020000000000
+"""Locally administered, so that no simulated phone carries a vendor's address."""
+
+
+def device_name(index: int) -> str:
+    """Device name of the phone with this index (from 1): SEP + MAC, upper-case hexadecimal."""
+    return f"SEP{FIRST_MAC + index:012X}"
+
+
+def topology_from_json(record: Mapping[str, Any]) -> Topology:
+    """The inverse of Topology.to_json."""
+    hosts = tuple(
+        Host(
+            **{
+                **host,
+                "role": Role(host["role"]),
+                "links": tuple(Link(**link) for link in host["links"]),
+                "addresses": tuple(host["addresses"]),
+            }
+        )
+        for host in record["hosts"]
+    )
+    return Topology(**{**record, "hosts": hosts, "files": tuple(record.get("files", ()))})
+
+
+def labels_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """Labels of a compose service, in either of compose's two forms."""
+    labels = service.get("labels") or {}
+    if isinstance(labels, list):
+        return dict(item.partition("=")[::2] for item in labels)
+    return {key: str(value) for key, value in labels.items()}
+
+
+def topology_of(
+    config: Mapping[str, Any], *, bed: str, prefix: str, profile: str, phones: int, files: tuple[str, ...] = ()
+) -> Topology:
+    """Topology of a resolved compose file; ``phones`` are spread over the phone hosts, half in each where there are two."""
+    file = files[-1] if files else "compose file"
+    services = config.get("services") or {}
+    labelled = {name: service for name, service in services.items() if _is_host(labels_of(service))}
+    if not labelled:
+        raise ScenarioError(
+            "no service has a testbed label",
+            file=file,
+            path="services",
+            hint='give each host the label testbed.role (or testbed.host: "true"); known services: '
+            + ", ".join(services),
+        )
+    fleets = [name for name, service in labelled.items() if labels_of(service).get(LABEL + "role") == Role.PHONE]
+    shares = _shares(phones, fleets)
+    hosts = tuple(_host(name, service, file, shares.get(name, (0, 1)), prefix) for name, service in labelled.items())
+    return Topology(bed=bed, prefix=prefix, profile=profile, hosts=hosts, files=files)
+
+
+def _is_host(labels: Mapping[str, str]) -> bool:
+    return LABEL + "role" in labels or labels.get(LABEL + "host", "").lower() == "true"
+
+
+def _shares(phones: int, fleets: list[str]) -> dict[str, tuple[int, int]]:
+    """Fleet -> (number of phones, index of its first phone)."""
+    shares: dict[str, tuple[int, int]] = {}
+    first = 1
+    for place, name in enumerate(fleets):
+        count = phones // len(fleets) + (place < phones % len(fleets))
+        shares[name] = (count, first)
+        first += count
+    return shares
+
+
+def _host(name: str, service: Mapping[str, Any], file: str, share: tuple[int, int], prefix: str) -> Host:
+    labels = labels_of(service)
+    path = f"services.{name}.labels"
+    word = labels.get(LABEL + "role", Role.OTHER)
+    if word not in [role.value for role in Role]:
+        raise ScenarioError(f"unknown role {word!r}", file=file, path=path, hint="known roles: " + ", ".join(Role))
+    phone_prefix = labels.get(LABEL + "prefix", "")
+    try:
+        capacity = ipaddress.ip_network(phone_prefix).num_addresses - 2 if phone_prefix else 0
+        addresses = tuple(str(ipaddress.ip_address(word)) for word in labels.get(LABEL + "addresses", "").split())
+        rank = int(labels.get(LABEL + "rank", "0"))
+    except ValueError as error:
+        raise ScenarioError(
+            str(error),
+            file=file,
+            path=path,
+            hint="addresses like 172.26.1.2, prefixes like 172.26.16.0/21, ranks 0, 1, …",
+        ) from None
+    if share[0] > capacity:
+        raise ScenarioError(
+            f"{share[0]} phones do not fit into testbed.prefix {phone_prefix or '(none)'} ({capacity} addresses)",
+            file=file,
+            path=path,
+            hint="ask for fewer phones or give the host a larger prefix",
+        )
+    return Host(
+        name=name,
+        role=Role(word),
+        links=_links(name, service, prefix),
+        image=str(service.get("image", "")),
+        rank=rank,
+        addresses=addresses,
+        phone_prefix=phone_prefix,
+        phones=share[0],
+        first_phone=share[1],
+    )
+
+
+def _links(name: str, service: Mapping[str, Any], prefix: str) -> tuple[Link, ...]:
+    """The link in the bed's own block first (it has the host's main address): compose keeps no order of networks."""
+    networks = service.get("networks") or {"default": None}
+    if isinstance(networks, list):
+        networks = dict.fromkeys(networks)
+    block = ipaddress.ip_network(prefix)
+    links = [
+        Link(host=name, network=network, address=str((options or {}).get("ipv4_address") or ""))
+        for network, options in networks.items()
+    ]
+    return tuple(sorted(links, key=lambda link: not (link.address and ipaddress.ip_address(link.address) in block)))

@@ -1,0 +1,138 @@
+"""`make bench`: the figures the project promises, measured side by side in one run and printed as ratios where there is a peer.
+
+Never a timed test: machines are shared and noisy, and a ratio of two medians of one run says what a single time cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from testbed import bed as bed_module
+from testbed import state
+from testbed.engine import compose, containers
+from testbed.engine.images import build_all
+from testbed.generation import BedSpec
+from testbed.live import Recorder
+from testbed.scenario import shipped_beds
+
+NAME = "bench"
+PHONES = 12
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it took."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def bed_up_against_compose_up(rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of `up` until all phones are registered, and of a bare `compose up -d` of the file it generated, in turn."""
+    images = build_all(print)
+    spec = BedSpec(name=NAME, files=(shipped_beds() / "bed.yaml",), phones=PHONES, profile="quick")
+    ours, bare = [], []
+    for _ in range(rounds):
+        made: list[bed_module.Bed] = []
+        ours.append(
+            seconds(
+                lambda made=made: made.append(
+                    bed_module.Bed.up(spec, images=images, recorder=Recorder(), progress=lambda _: None)
+                )
+            )
+        )
+        made[0].close()
+        folder = state.bed_folder(NAME)
+        kept = folder.with_name("bench-kept")
+        subprocess.run(["cp", "-a", str(folder), str(kept)], check=True)
+        containers.remove_bed(NAME)
+        project = containers.project_of(NAME)
+        bare.append(seconds(lambda: compose.up(kept / "compose.yaml", project=project, env={})))
+        bed_module.remove(NAME)
+        subprocess.run(["rm", "-rf", str(kept)], check=True)
+    return ours, bare
+
+
+def run_scenarios(names: list[str], profile: str, runs: Path) -> tuple[float, list[dict[str, Any]], int]:
+    """(seconds, verdict rows, exit status) of `testbed run` of these scenarios."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed", "run", *names, "--profile", profile, "--runs", str(runs), "--output", "json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return time.perf_counter() - began, json.loads(done.stdout or "[]"), done.returncode
+
+
+def figure(rows: list[dict[str, Any]], scenario: str, check: str, name: str) -> list[float]:
+    """This figure of every verdict of this check in this scenario."""
+    return [
+        row["figures"][name]
+        for row in rows
+        if (row["scenario"], row["check"]) == (scenario, check) and name in row.get("figures", {})
+    ]
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of bed up against compose up (3)")
+    parser.add_argument("--srnd", action="store_true", help="also rehome-freeze at real timers (four minutes)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
+    options = parser.parse_args()
+
+    table = Table("what", "asked", "measured", box=None, pad_edge=False)
+    ours, bare = bed_up_against_compose_up(options.rounds)
+    ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
+    table.add_row(
+        f"up to {PHONES} phones registered / bare compose up -d, median of {options.rounds} pairs",
+        "≤ 1.5",
+        f"{ratio:.2f}  ({statistics.median(ours):.1f} s / {statistics.median(bare):.1f} s)",
+    )
+    took, rows, status = run_scenarios(["--all"], "quick", options.runs)
+    table.add_row(
+        "all built-in scenarios, profile quick, one after another", "≤ 300 s, exit 0", f"{took:.0f} s, exit {status}"
+    )
+    for scenario in ("rehome-stop", "rehome-kill", "rehome-cut", "rehome-freeze"):
+        asked = "≤ 1 s" if scenario in ("rehome-stop", "rehome-kill") else "by class"
+        measured = figure(rows, scenario, "rehomed", "max_s")[:1]
+        table.add_row(
+            f"{scenario} quick: slowest phone at ccm-bk",
+            asked,
+            ", ".join(f"{value:.2f} s" for value in measured) or "no figure",
+        )
+    for scenario in ("standby-stop", "standby-kill", "standby-cut", "standby-freeze"):
+        failed = figure(rows, scenario, "redirected", "failed")
+        slowest = figure(rows, scenario, "redirected", "slowest_s")
+        table.add_row(
+            f"{scenario}: failed GETs, slowest",
+            "0" if scenario in ("standby-stop", "standby-kill") else "0, ≤ 3 s",
+            f"{failed[0]:.0f}, {slowest[0]:.2f} s" if failed and slowest else "no figure",
+        )
+    if options.srnd:
+        _, rows, status = run_scenarios(["rehome-freeze"], "srnd", options.runs)
+        for name in ("min_s", "max_s"):
+            measured = figure(rows, "rehome-freeze", "rehomed", name)[:1]
+            table.add_row(
+                f"rehome-freeze srnd: {name}",
+                "60-95 s",
+                ", ".join(f"{value:.1f} s" for value in measured) or f"no figure, exit {status}",
+            )
+    Console(width=130).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Beds that are broken on purpose: each must be caught, by the check that is there for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driving import Testbed, describe
+
+pytestmark = pytest.mark.usefixtures("clean")
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("scenario", "check"),
+    [("no-backup-call-control", "rehomed"), ("no-standby-server", "redirected"), ("wrong-signalling-mark", "packets")],
+)
+def test_a_broken_bed_fails_by_the_check_that_is_there_for_it(
+    scenario: str, check: str, testbed: Testbed, tmp_path: Path
+):
+    outcome = testbed("run", HERE / "mutants" / f"{scenario}.scenario.yaml", "--runs", tmp_path, "--output", "json")
+    assert outcome.status == 1, describe(outcome)
+    assert "FAIL" in {row["status"] for row in outcome.verdicts[check]}, describe(outcome)
+
+
+def test_a_run_whose_captures_were_emptied_is_inconclusive(testbed: Testbed, tmp_path: Path):
+    outcome = testbed("run", "rehome-stop", "--runs", tmp_path, "--output", "json")
+    assert outcome.status == 0, describe(outcome)
+    for capture in (outcome.run / "captures").glob("*.pcap"):
+        capture.write_bytes(capture.read_bytes()[:24])
+    again = testbed("judge", outcome.run, "--output", "json")
+    assert again.status == 3, describe(again)
+    assert "INCONCLUSIVE" in {row["status"] for row in again.verdicts["captures"]}

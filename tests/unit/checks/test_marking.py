@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import stories
+from pydantic import ValidationError
+from recordings import ADDRESSES, AF31_TOS, PHONE_ADDRESSES, Connection, Recording
+
+from testbed.checks import judge_expectation
+from testbed.checks.marking import PacketsParams
+from testbed.errors import UsageError
+from testbed.verdict import Status, Verdict
+
+SRND = {"policy": "srnd-table-11-4"}
+WEB_TO_SLB = {"class": "http", "policy": {"allowed": ["AF31"]}, "hop": "web-1->slb"}
+
+
+def packets(recording: Recording, path: Path, **params: object) -> Verdict:
+    return judge_expectation(recording.write(path), "packets", PacketsParams.model_validate(params))
+
+
+def test_signalling_marked_af31_both_ways_passes_with_counts(tmp_path: Path) -> None:
+    verdict = packets(stories.rehome(), tmp_path, **{"class": "sccp"}, **SRND)
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.figures["packets_AF31"] == verdict.figures["packets"] > 0
+
+
+@pytest.mark.parametrize("flags", ["syn", "rst", "data"])
+def test_one_packet_with_another_mark_fails_and_is_named(flags: str, tmp_path: Path) -> None:
+    recording = stories.rehome()
+    bad = stories.signalling(recording, 0, "ccm-1", 60_000)
+    bad.client_tos = 0
+    {"syn": bad.open, "rst": lambda t: bad.reset(t, up=True), "data": lambda t: bad.send(t, b"x", up=True)}[flags](12.0)
+    verdict = packets(recording, tmp_path, **{"class": "sccp"}, **SRND)
+    assert verdict.status is Status.FAIL
+    assert verdict.figures["wrong"] in (1, 2)
+    assert verdict.evidence[0].capture == "phones-1.pcap"
+    assert "phones-1:60000 to ccm-1:2000 is marked default" in verdict.evidence[0].text
+
+
+def test_the_frame_named_is_the_first_that_offends(tmp_path: Path) -> None:
+    recording = stories.booted()
+    good = stories.signalling(recording, 0, "ccm-1", 60_000)
+    good.open(2.0)
+    good.packet(2.5, up=True, tos=0)
+    verdict = packets(recording, tmp_path, **{"class": "sccp"}, **SRND)
+    assert verdict.evidence[0].frame == 5  # the canary of the beginning and three of the handshake come before it
+
+
+def test_the_two_ecn_bits_are_no_mark(tmp_path: Path) -> None:
+    recording = stories.booted()
+    stories.signalling(recording, 0, "ccm-1", 60_000).packet(2.0, up=True, tos=AF31_TOS | 3)
+    assert packets(recording, tmp_path, **{"class": "sccp"}, **SRND).status is Status.PASS
+
+
+def test_resets_are_exempt_only_while_a_reject_fault_lasts(tmp_path: Path) -> None:
+    recording = stories.booted()
+    session = stories.signalling(recording, 0, "ccm-1", 60_000)
+    session.open(2.0)
+    session.server_tos = 0
+    session.reset(5.0, up=False)
+    assert packets(recording, tmp_path / "1", **{"class": "sccp"}, **SRND).status is Status.FAIL
+    recording.fault("reject", "ccm-1", 4.0, 6.0)
+    assert packets(recording, tmp_path / "2", **{"class": "sccp"}, **SRND).status is Status.PASS
+    session.reset(7.0, up=False)
+    assert packets(recording, tmp_path / "3", **{"class": "sccp"}, **SRND).status is Status.FAIL
+
+
+def test_no_packet_of_the_class_is_inconclusive(tmp_path: Path) -> None:
+    for traffic in ("sccp", "http", "rtp"):
+        verdict = packets(stories.booted(), tmp_path / traffic, **{"class": traffic}, **SRND)
+        assert verdict.status is Status.INCONCLUSIVE
+
+
+def test_no_capture_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.booted()
+    recording.wires.clear()
+    recording.drop("CaptureStarted")
+    assert packets(recording, tmp_path, **{"class": "sccp"}, **SRND).status is Status.INCONCLUSIVE
+
+
+def marked_web() -> Recording:
+    """web-1 marks its responses AF31; what the SLB sends to the phone is unmarked again."""
+    recording = stories.booted()
+    wires = [recording.wires["slb"]]
+    web, slb = (ADDRESSES["web-1"], 80), (ADDRESSES["slb"], 80)
+    for connection in (
+        Connection(wires=wires, client=(ADDRESSES["slb"], 40_000), server=web, server_tos=AF31_TOS),
+        Connection(wires=wires, client=(PHONE_ADDRESSES[0], 41_000), server=slb),
+    ):
+        connection.open(3.0)
+        connection.send(3.1, b"GET / HTTP/1.1\r\n\r\n", up=True)
+        connection.send(3.2, b"HTTP/1.1 200 OK\r\n\r\n", up=False)
+    return recording
+
+
+def test_each_hop_is_judged_by_its_name(tmp_path: Path) -> None:
+    recording = marked_web()
+    for number, params in enumerate([WEB_TO_SLB, {**WEB_TO_SLB, "hop": "slb -> phones", "policy": "srnd-table-11-4"}]):
+        verdict = packets(recording, tmp_path / str(number), **params)
+        assert verdict.status is Status.PASS, verdict.summary
+        assert verdict.figures["packets"] == 2
+
+
+def test_the_same_mark_on_the_wrong_hop_fails(tmp_path: Path) -> None:
+    recording = marked_web()
+    assert packets(recording, tmp_path / "1", **{**WEB_TO_SLB, "hop": "slb->phones"}).status is Status.FAIL
+    assert packets(recording, tmp_path / "2", **{"class": "http"}, **SRND).status is Status.FAIL
+    assert packets(recording, tmp_path / "3", **{"class": "http", "direction": "up"}, **SRND).status is Status.PASS
+
+
+def test_a_hop_without_packets_is_inconclusive(tmp_path: Path) -> None:
+    assert packets(marked_web(), tmp_path, **{**WEB_TO_SLB, "hop": "web-2->slb"}).status is Status.INCONCLUSIVE
+
+
+def test_a_hop_may_name_a_role(tmp_path: Path) -> None:
+    assert packets(marked_web(), tmp_path, **{**WEB_TO_SLB, "hop": "web-host->slb"}).status is Status.PASS
+
+
+def test_a_hop_of_an_unknown_host_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="web-9"):
+        packets(marked_web(), tmp_path, **{**WEB_TO_SLB, "hop": "web-9->slb"})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"class": "sccp", "policy": "srnd-table-11-5"}, "unknown word 'srnd-table-11-5'"),
+        ({"class": "sip", "policy": "cs3"}, "'sccp', 'http', 'tftp' or 'rtp'"),
+        ({"class": "tftp", "policy": "srnd-table-11-4"}, "policy srnd-table-11-4 has no rule for tftp"),
+        ({"class": "sccp", "policy": {"allowed": ["AF99"]}}, "unknown word 'AF99'"),
+        ({"class": "sccp", "policy": {"allowed": []}}, "at least 1 item"),
+        ({"class": "sccp", "policy": "cs3", "hop": "web-1"}, "should match pattern"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(params: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PacketsParams.model_validate(params)
+
+
+def test_a_policy_file_is_read_into_the_parameters(tmp_path: Path) -> None:
+    """So the run is judged the same where the file is not."""
+    file = tmp_path / "own.yaml"
+    file.write_text("policy: own\nclasses: {sccp: [CS3, 26]}\n", encoding="utf-8")
+    params = PacketsParams.model_validate({"class": "sccp", "policy": str(file)})
+    file.unlink()
+    dumped = params.model_dump(mode="json", by_alias=True)
+    again = PacketsParams.model_validate(dumped)
+    assert again == params
+    assert again.allowed == {24, 26}
+    assert packets(stories.rehome(), tmp_path / "run", **dumped).status is Status.PASS

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import stories
+from recordings import ADDRESSES, PHONES, Connection, Recording, Wire, sccp
+from stories import BEGAN_S, KEEPALIVE, PAGE, VIP
+
+from testbed.checks import judge_expectation
+from testbed.checks.call_control_kept import CallControlKeptParams
+from testbed.checks.redirect import RedirectedParams
+from testbed.verdict import Status, Verdict
+
+
+def redirected(recording: Recording, path: Path, **params: object) -> Verdict:
+    model = RedirectedParams.model_validate({"from": "web-1", "to": "web-2", **params})
+    return judge_expectation(recording.write(path), "redirected", model)
+
+
+def test_requests_that_the_standby_answers_pass(tmp_path: Path) -> None:
+    verdict = redirected(stories.standby(), tmp_path)
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.figures["failed"] == 0
+    assert verdict.figures["redirected"] == 19  # of 20: one came before the engine had confirmed the fault
+    assert [item.text for item in verdict.evidence if item.capture] == ["slb asks web-2", "web-2 answers"]
+
+
+def test_one_failed_request_fails_and_is_named(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.failed(recording, BEGAN_S + 1.5, PHONES[0], "page", PAGE, "HTTP 503")
+    verdict = redirected(recording, tmp_path / "1")
+    assert verdict.status is Status.FAIL
+    assert "HTTP 503" in verdict.evidence[0].text
+    assert redirected(recording, tmp_path / "2", failed=1).status is Status.PASS
+
+
+def test_a_request_in_flight_when_the_fault_came_counts(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.failed(recording, BEGAN_S + 0.5, PHONES[0], "page", PAGE)
+    recording.change("UrlFailed", elapsed_s=1.0)
+    assert redirected(recording, tmp_path).status is Status.FAIL
+
+
+def test_a_slow_answer_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.answered(recording, 8.0, PHONES[0], "page", PAGE, "web-2", elapsed_s=3.2)
+    verdict = redirected(recording, tmp_path / "1")
+    assert verdict.status is Status.FAIL
+    assert verdict.figures["slowest_s"] == 3.2
+    assert redirected(recording, tmp_path / "2", slowest="3500ms").status is Status.PASS
+
+
+def test_an_answer_of_a_third_host_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.answered(recording, 6.0, PHONES[0], "page", PAGE, "ccm-1")
+    assert redirected(recording, tmp_path).status is Status.FAIL
+
+
+def test_a_standby_that_answers_before_the_fault_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.answered(recording, 3.0, PHONES[0], "page", PAGE, "web-2")
+    assert redirected(recording, tmp_path).status is Status.FAIL
+
+
+def test_a_request_to_the_standby_before_the_fault_fails_by_packets(tmp_path: Path) -> None:
+    recording = stories.standby()
+    early = Connection(wires=[recording.wires["slb"]], client=(VIP, 20_000), server=(ADDRESSES["web-2"], 80))
+    early.open(3.0)
+    early.send(3.01, b"GET /text HTTP/1.1\r\n\r\n", up=True)
+    verdict = redirected(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert verdict.evidence[0].capture == "slb.pcap"
+
+
+def test_an_slb_without_backup_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    for event in [event for event in recording.events if event.get("served_by") == "web-2"]:
+        recording.events.remove(event)
+        stories.failed(recording, event.time_s - stories.T0, event["phone"], "page", PAGE, "HTTP 503")
+    recording.wires["slb"].frames = [item for item in recording.wires["slb"].frames if not BEGAN_S < item[0] < 10]
+    verdict = redirected(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "none answered by web-2" in verdict.summary
+
+
+def test_a_capture_that_does_not_show_the_redirection_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.wires["slb"] = Wire()
+    verdict = redirected(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "no request that web-2 answered" in verdict.summary
+
+
+def test_without_a_capture_at_the_slb_the_phones_word_is_taken(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("CaptureStarted", capture="slb")
+    del recording.wires["slb"]
+    assert redirected(recording, tmp_path).status is Status.PASS
+
+
+def test_without_requests_while_the_fault_lasted_it_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("UrlAnswered", served_by="web-2")
+    assert redirected(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def test_without_requests_before_the_fault_it_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("UrlAnswered", served_by="web-1")
+    assert redirected(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def test_without_a_confirmed_fault_it_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("FaultConfirmed")
+    assert redirected(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def kept(recording: Recording, path: Path) -> Verdict:
+    return judge_expectation(recording.write(path), "call-control-kept", CallControlKeptParams())
+
+
+def test_sessions_that_do_not_notice_pass(tmp_path: Path) -> None:
+    verdict = kept(stories.standby(), tmp_path)
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.figures["keepalives_answered"] >= 10
+
+
+@pytest.mark.parametrize("name", ["CallControlLost", "KeepaliveMissed", "PhoneUnregistered"])
+def test_an_event_of_a_lost_session_fails(name: str, tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.event(6.0, "phones-1", name, phone=PHONES[1], at="ccm-1", cause="closed", state="active", missed=1)
+    verdict = kept(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert PHONES[1] in verdict.summary
+
+
+def test_an_event_of_another_time_does_not_count(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.event(3.0, "phones-1", "KeepaliveMissed", phone=PHONES[1], at="ccm-1", missed=1)
+    assert kept(recording, tmp_path).status is Status.PASS
+
+
+def test_a_keepalive_without_an_answer_fails_with_its_frame(tmp_path: Path) -> None:
+    recording = stories.standby()
+    silent = stories.signalling(recording, 0, "ccm-1", 60_000)
+    silent.open(3.0)
+    silent.send(6.0, sccp(KEEPALIVE), up=True)
+    verdict = kept(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert verdict.evidence[0].frame
+
+
+def test_a_reset_on_port_2000_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.signalling(recording, 0, "ccm-1", 60_000).reset(6.0, up=False)
+    verdict = kept(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "FIN or RST" in verdict.summary
+
+
+def test_without_captured_keepalives_it_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.wires["phones-1"] = Wire()
+    assert kept(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def test_a_phone_that_was_not_registered_shows_nothing(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("Registered", phone=PHONES[0])
+    assert kept(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def test_no_fault_shows_nothing(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("FaultConfirmed")
+    assert kept(recording, tmp_path).status is Status.INCONCLUSIVE

@@ -1,0 +1,237 @@
+"""Phones and call controls on a fake wire with a clock of its own: a freeze of ninety seconds takes a millisecond."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from testbed.profile import PROFILES, Profile
+from testbed.sccp.call_control import CallControl, CallControlEvent, Rules
+from testbed.sccp.phone import Phone
+from testbed.sccp.phone_state import PhoneEvent, PhoneSettings
+
+LATENCY_S = 0.001
+TCP_RETRIES_S = 22.0
+
+
+@dataclass
+class Connection:
+    """A TCP connection; ``peer`` is its number at the call control, None while only the kernel has accepted it."""
+
+    phone: int
+    rank: int
+    serial: int
+    is_open: bool = False
+    peer: int | None = None
+    backlog: list[bytes] = field(default_factory=list)
+
+
+class Pair:
+    """``phones`` phones and ``controls`` call controls; faults by rank: kill, start, freeze, thaw, cut, heal."""
+
+    def __init__(
+        self,
+        *,
+        phones: int = 1,
+        controls: int = 2,
+        profile: Profile = PROFILES["srnd"],
+        monitor_s: float = 0.0,
+        latency_s: float = LATENCY_S,
+    ) -> None:
+        self.now = 1000.0
+        self.profile, self.latency_s = profile, latency_s
+        self.phones = [
+            Phone(
+                PhoneSettings(
+                    device_name=f"SEP{0x020000000001 + i:012X}",
+                    address=f"172.26.16.{i + 1}",
+                    group_size=controls,
+                    profile=profile,
+                    monitor_s=monitor_s,
+                )
+            )
+            for i in range(phones)
+        ]
+        self.controls = [CallControl(host=f"ccm-{rank}", profile=profile, now=self.now) for rank in range(controls)]
+        self.phone_events: list[tuple[int, PhoneEvent]] = []
+        self.control_events: list[tuple[int, CallControlEvent]] = []
+        self.sent: list[tuple[float, str, int, int, bytes]] = []
+        """(time, "up" or "down", phone, rank, bytes)."""
+        self.drop: Callable[[str, int, int, bytes], bool] = lambda *_: False
+        self._dead: set[int] = set()
+        self._frozen: set[int] = set()
+        self._cut: set[int] = set()
+        self._connections: dict[tuple[int, int], Connection] = {}
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._serials = itertools.count(1)
+
+    # -- faults
+
+    def kill(self, rank: int) -> None:
+        """The process is gone: its connections are reset, new ones refused, its memory lost."""
+        self._dead.add(rank)
+        self.controls[rank] = CallControl(host=f"ccm-{rank}", profile=self.profile, now=self.now)
+        for connection in [c for c in self._connections.values() if c.rank == rank]:
+            self._later(self.latency_s, lambda c=connection: self._lost(c, "reset"))
+
+    def start(self, rank: int, rules: Rules | None = None) -> None:
+        self._dead.discard(rank)
+        self.controls[rank] = CallControl(host=f"ccm-{rank}", profile=self.profile, rules=rules, now=self.now)
+
+    def freeze(self, rank: int) -> None:
+        """TCP goes on without the process: connections are accepted, nothing is answered."""
+        self._frozen.add(rank)
+
+    def thaw(self, rank: int) -> None:
+        self._frozen.discard(rank)
+        for connection in [c for c in self._connections.values() if c.rank == rank and c.is_open]:
+            for data in [connection.backlog.pop(0) for _ in list(connection.backlog)]:
+                self._arrive_up(connection, data)
+
+    def cut(self, rank: int) -> None:
+        self._cut.add(rank)
+
+    def heal(self, rank: int) -> None:
+        self._cut.discard(rank)
+
+    # -- time
+
+    def boot(self) -> None:
+        for phone in self.phones:
+            phone.start(self.now)
+        self._pump()
+
+    def run_for(self, seconds: float) -> None:
+        """Everything that happens in this time."""
+        end = self.now + seconds
+        self._pump()
+        while (moment := self._next()) is not None and moment <= end:
+            self._step(moment)
+        self.now = max(self.now, end)
+
+    def run_until(self, holds: Callable[[], bool], *, within: float = 600.0) -> float:
+        """Run until it holds; the time it took. Fails where it does not within this time."""
+        began = self.now
+        self._pump()
+        while not holds():
+            moment = self._next()
+            assert moment is not None, "nothing happens any more"
+            assert moment <= began + within, f"did not come within {within} s"
+            self._step(moment)
+        return self.now - began
+
+    def registered_at(self, phone: int = 0) -> int | None:
+        home = self.phones[phone].home
+        return None if home is None else home.rank
+
+    def named(self, name: str, phone: int = 0) -> list[PhoneEvent]:
+        return [event for index, event in self.phone_events if index == phone and event.name == name]
+
+    def _next(self) -> float | None:
+        moments = [self._queue[0][0]] if self._queue else []
+        for machine in (*self.phones, *self._live()):
+            timer = machine.next_timer()
+            if timer is not None:
+                moments.append(max(timer, self.now))
+        return min(moments, default=None)
+
+    def _live(self) -> list[CallControl]:
+        return [c for rank, c in enumerate(self.controls) if rank not in self._dead | self._frozen]
+
+    def _step(self, moment: float) -> None:
+        self.now = moment
+        while self._queue and self._queue[0][0] <= moment:
+            heapq.heappop(self._queue)[2]()
+            self._pump()
+        for machine in (*self.phones, *self._live()):
+            timer = machine.next_timer()
+            if timer is not None and timer <= moment:
+                machine.tick(moment)
+        self._pump()
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (self.now + seconds, next(self._serials), act))
+
+    # -- wire
+
+    def _pump(self) -> None:
+        for index, phone in enumerate(self.phones):
+            for rank, data in phone.to_send():
+                self._up(self._connections[index, rank], data)
+            for rank in phone.to_close():
+                self._closed_by_phone(index, rank)
+            for rank in phone.to_connect():
+                self._connect(index, rank)
+            self.phone_events += [(index, event) for event in phone.events()]
+        for rank, control in enumerate(self.controls):
+            self._pump_control(rank, control)
+
+    def _pump_control(self, rank: int, control: CallControl) -> None:
+        by_peer = {c.peer: c for c in self._connections.values() if c.rank == rank}
+        for peer, data in control.to_send():
+            if peer in by_peer:
+                self._down(by_peer[peer], data)
+        for peer in control.to_close():
+            if peer in by_peer:
+                self._later(self.latency_s, lambda c=by_peer[peer]: self._lost(c, "closed"))
+        self.control_events += [(rank, event) for event in control.events()]
+
+    def _connect(self, index: int, rank: int) -> None:
+        connection = Connection(phone=index, rank=rank, serial=next(self._serials))
+        self._connections[index, rank] = connection
+        if rank in self._cut:
+            return
+        if rank in self._dead:
+            self._later(self.latency_s, lambda: self._lost(connection, "refused"))
+        else:
+            self._later(self.latency_s, lambda: self._opened(connection))
+
+    def _opened(self, connection: Connection) -> None:
+        if self._is_current(connection):
+            connection.is_open = True
+            self.phones[connection.phone].connected(connection.rank, self.now)
+
+    def _up(self, connection: Connection, data: bytes) -> None:
+        self.sent.append((self.now, "up", connection.phone, connection.rank, data))
+        if connection.rank in self._cut:
+            self._later(TCP_RETRIES_S, lambda: connection.rank in self._cut and self._lost(connection, "timeout"))
+        elif not self.drop("up", connection.phone, connection.rank, data):
+            self._later(self.latency_s, lambda: self._arrive_up(connection, data))
+
+    def _arrive_up(self, connection: Connection, data: bytes) -> None:
+        if not self._is_current(connection) or connection.rank in self._dead:
+            return
+        if connection.rank in self._frozen:
+            connection.backlog.append(data)
+            return
+        control = self.controls[connection.rank]
+        if connection.peer is None:
+            connection.peer = next(self._serials)
+            control.connected(connection.peer, self.phones[connection.phone].settings.address, self.now)
+        control.receive(connection.peer, data, self.now)
+        self._pump_control(connection.rank, control)
+
+    def _down(self, connection: Connection, data: bytes) -> None:
+        self.sent.append((self.now, "down", connection.phone, connection.rank, data))
+        if connection.rank not in self._cut and not self.drop("down", connection.phone, connection.rank, data):
+            self._later(self.latency_s, lambda: self._arrive_down(connection, data))
+
+    def _arrive_down(self, connection: Connection, data: bytes) -> None:
+        if self._is_current(connection):
+            self.phones[connection.phone].receive(connection.rank, data, self.now)
+
+    def _closed_by_phone(self, index: int, rank: int) -> None:
+        connection = self._connections.pop((index, rank), None)
+        if connection is not None and connection.peer is not None and rank not in self._dead | self._frozen | self._cut:
+            peer = connection.peer
+            self._later(2 * self.latency_s, lambda: self.controls[rank].connection_lost(peer, self.now))
+
+    def _lost(self, connection: Connection, cause: str) -> None:
+        if self._is_current(connection):
+            del self._connections[connection.phone, connection.rank]
+            self.phones[connection.phone].connection_lost(connection.rank, cause, self.now)
+
+    def _is_current(self, connection: Connection) -> bool:
+        return self._connections.get((connection.phone, connection.rank)) is connection

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from testbed.overlay import standalone, with_absolute_paths
+
+
+def test_an_overlay_elsewhere_names_files_beside_itself(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, overlay = tmp_path / "a/bed.yaml", tmp_path / "b/mine.yaml"
+    first.write_text("services: {}")
+    overlay.write_text(yaml.safe_dump({"services": {"slb": {"volumes": ["./haproxy:/etc/haproxy:ro"]}}}))
+    kept, copied = standalone([first, overlay], tmp_path / "out")
+    assert kept == first
+    assert yaml.safe_load(copied.read_text()) == {
+        "services": {"slb": {"volumes": [f"{tmp_path}/b/haproxy:/etc/haproxy:ro"]}}
+    }
+
+
+def test_files_side_by_side_and_files_with_composes_own_tags_stay_as_they_are(tmp_path: Path):
+    (tmp_path / "b").mkdir()
+    first, beside, tagged = tmp_path / "bed.yaml", tmp_path / "no-slb.yaml", tmp_path / "b/tagged.yaml"
+    for file in first, beside:
+        file.write_text("services: {}")
+    tagged.write_text("services: {slb: !reset null}")
+    assert standalone([first, beside, tagged], tmp_path / "out") == (first, beside, tagged)
+
+
+def test_every_kind_of_relative_path_is_made_absolute_and_nothing_else():
+    folder = Path("/users/files")
+    service = {
+        "volumes": [
+            "./x:/x",
+            "../y:/y:ro",
+            "named:/z",
+            "/abs:/abs",
+            {"type": "bind", "source": "w", "target": "/w"},
+            "${DIR}/v:/v",
+        ],
+        "build": {"context": "./ctx"},
+        "env_file": "env",
+    }
+    changed = with_absolute_paths({"services": {"a": service}}, folder)["services"]["a"]
+    assert changed["volumes"] == [
+        "/users/files/x:/x",
+        "/users/y:/y:ro",
+        "named:/z",
+        "/abs:/abs",
+        {"type": "bind", "source": "/users/files/w", "target": "/w"},
+        "${DIR}/v:/v",
+    ]
+    assert changed["build"] == {"context": "/users/files/ctx"}
+    assert changed["env_file"] == "/users/files/env"
