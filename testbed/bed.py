@@ -6,14 +6,15 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from testbed import state
+from testbed.compose_file import NIC_SUFFIX
 from testbed.engine import compose, containers, streams
-from testbed.errors import BedError, CleanupIncomplete, EngineError, UsageError
+from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, UsageError
 from testbed.generation import BedSpec, generate, with_addresses
 from testbed.history import Event, parse_event
 from testbed.injector import Injector
@@ -60,8 +61,8 @@ class Bed:
         recorder: Recorder,
         progress: Progress,
         check: Callable[[Topology], None] = lambda topology: None,
-        capture_at: Iterable[str] = (),
-        captures_folder: Path | None = None,
+        capture_at: Sequence[str] = (),
+        captures_folder: Path = Path("captures"),
     ) -> Bed:
         """Bring a bed up until every phone is registered. With ``capture_at``, captures listen before any workload starts."""
         if containers.containers(spec.name):
@@ -77,21 +78,15 @@ class Bed:
                 progress(
                     f"bed {spec.name}: {len(topology.hosts)} hosts in {topology.prefix}, {len(topology.phones)} phones"
                 )
-                capture_at = tuple(capture_at)
-                if capture_at:
-                    compose.up(
-                        file,
-                        project=containers.project_of(spec.name),
-                        env=block.values,
-                        services=[f"{h.name}-nic" for h in topology.hosts],
-                    )
-                else:
-                    compose.up(file, project=containers.project_of(spec.name), env=block.values)
-            if capture_at and captures_folder:
-                bed.discover()
-                bed.start_captures(capture_at, captures_folder)
-                compose.up(file, project=containers.project_of(spec.name), env=block.values)
+                project = containers.project_of(spec.name)
+                nics = [host.name + NIC_SUFFIX for host in topology.hosts] if capture_at else []
+                compose.up(file, project=project, env=block.values, services=nics)
             bed.discover()
+            if capture_at:
+                bed.start_captures(capture_at, captures_folder)
+                compose.up(file, project=project, env=block.values)
+                bed.discover()
+            bed.refuse_strays()
             bed.follow()
             bed.wait_ready()
             return bed
@@ -121,6 +116,15 @@ class Bed:
         self._nics = {c.host: c for c in found if c.is_nic}
         self._containers = {c.host: c for c in found if not c.is_nic}
         self.topology = with_addresses(self.topology, {host: nic.addresses for host, nic in self._nics.items()})
+
+    def refuse_strays(self) -> None:
+        """Every workload must be in its NIC's namespace: in any other its packets could leave the bed."""
+        for host, workload in self._containers.items():
+            if workload.joins != self._nics[host].id:
+                raise EngineError(
+                    f"{host} did not join the network of its NIC",
+                    hint="another compose? `testbed doctor` says which is used",
+                )
 
     def follow(self) -> None:
         """Collect the events of all workloads, from each one's start."""
@@ -152,6 +156,10 @@ class Bed:
             log_tail=self._phones_log,
             poll_s=0.05,
         )
+        # A phone that was quicker than its primary call control is at the backup, and goes back by itself.
+        with contextlib.suppress(NotReady):
+            settle_s = 2 * self.topology.timers.secondary_keepalive_s + 1
+            wait_until(lambda: self.facts.holds("returned"), awaited="every phone at its primary", timeout_s=settle_s)
 
     def _refuse_dead_hosts(self) -> None:
         now = time.monotonic()

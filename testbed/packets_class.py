@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from testbed.packets import TCP, UDP, Mask, Packets, address_number
+from testbed.packets import ACK, RST, SYN, TCP, UDP, Mask, Packets, address_number
 from testbed.topology import Host
 
 Direction = Literal["both", "up", "down"]
@@ -66,3 +66,31 @@ def owned(addresses: npt.NDArray[np.uint32], hosts: Iterable[Host]) -> Mask:
             network = ipaddress.IPv4Network(host.phone_prefix)
             mask |= (addresses >= int(network.network_address)) & (addresses <= int(network.broadcast_address))
     return mask
+
+
+def answered_by_reset(packets: Packets, reset: int) -> int | None:
+    """Index of the packet that this reset answers, if it is one that no socket sent (RFC 9293, 3.10.7.1), else None.
+
+    Where there is no socket, an RST takes its sequence number from the acknowledgement it answers; in answer to a SYN it has
+    sequence number 0 and acknowledges the SYN. A socket's own RST has ACK and a sequence number of its connection.
+    """
+    flags = packets.tcp_flags
+    if not flags[reset] & RST:
+        return None
+    earlier = (
+        (packets.frame < packets.frame[reset])
+        & (packets.proto == TCP)
+        & (packets.src == packets.dst[reset])
+        & (packets.dst == packets.src[reset])
+        & (packets.sport == packets.dport[reset])
+        & (packets.dport == packets.sport[reset])
+    )
+    if not flags[reset] & ACK:
+        earlier &= (flags & ACK > 0) & (packets.ack == packets.seq[reset])
+    elif packets.seq[reset] == 0:
+        acknowledged = packets.seq + packets.payload_len.astype(np.uint32) + np.uint32(1)
+        earlier &= (flags & (SYN | ACK) == SYN) & (acknowledged == packets.ack[reset])
+    else:
+        return None
+    found = np.flatnonzero(earlier)
+    return int(found[-1]) if len(found) else None

@@ -88,12 +88,12 @@ def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress) -> Non
 
 
 def await_steady(bed: Bed, when: str) -> None:
-    """Steady: every phone registered at its primary, every workload running. A miss is recorded, for the checks to judge."""
+    """Steady: every phone at its primary, every workload running, every server of the SLB up. A miss is for the checks to judge."""
     timers = bed.topology.timers
     expected = len(bed.topology.phones)
 
     def steady() -> bool:
-        return bed.facts.holds("returned") and set(bed.states().values()) == {"running"}
+        return bed.facts.holds("returned") and set(bed.states().values()) == {"running"} and not servers_down(bed)
 
     try:
         wait_until(
@@ -102,7 +102,18 @@ def await_steady(bed: Bed, when: str) -> None:
         bed.record("SteadyStateReached", when=when, registered=len(bed.recorder.registered), expected=expected)
     except NotReady as error:
         states = ", ".join(f"{host} {state}" for host, state in bed.states().items() if state != "running")
-        bed.record("SteadyStateMissed", when=when, detail="; ".join(filter(None, [error.last_seen, states])))
+        detail = "; ".join(filter(None, [error.last_seen, states, ", ".join(servers_down(bed))]))
+        bed.record("SteadyStateMissed", when=when, detail=detail)
+
+
+def servers_down(bed: Bed) -> list[str]:
+    """Servers the SLB does not send requests to, in words."""
+    return [
+        f"{server['backend']}/{server['server']} {server['status']}"
+        for host in bed.topology.with_role(Role.SLB)
+        for server in slb_stats.read(bed, host.name)
+        if not server["status"].startswith(("UP", "no check"))
+    ]
 
 
 def record_slb(bed: Bed, when: str) -> None:

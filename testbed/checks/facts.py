@@ -64,6 +64,12 @@ class FaultWindow:
     confirmed: Seen
     healed: Seen | None
 
+    @property
+    def certain_s(self) -> float:
+        """From here on nothing can have come from the target as if there were no fault: the command was still under way until
+        its confirmation, which the engine dates by its beginning at times."""
+        return max(self.effect_s, self.confirmed.time_s)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.target}"
 

@@ -1,7 +1,7 @@
 """What the phones fetched, and which fetches belong to which part of a run: before, during or after its faults.
 
 A fetch belongs to a part if it began and ended in it. *Before* ends where the first fault begins. *During* begins with the fault's
-effect, or where phones re-home because of it with the last phone's registration (the page speaks of re-homed phones), and ends
+confirmation, or where phones re-home because of it with the last phone's registration (the page speaks of re-homed phones), and ends
 where healing begins. *After* begins with the last press or browse step that follows healing, or with healing where there is none.
 """
 
@@ -92,5 +92,5 @@ def parts(run: Run, when: When) -> list[Part]:
 def _during(run: Run, window: FaultWindow) -> Part:
     until_s = window.healing_s if window.healed else steps_ended_s(run)
     rehomed = seen(run, "Rehomed", since_s=window.began_s, until_s=until_s, direction="failover")
-    since_s = max([window.effect_s, *(event.time_s for event in rehomed)])
+    since_s = max([window.certain_s, *(event.time_s for event in rehomed)])
     return Part(since_s=since_s, until_s=until_s, window=window)

@@ -1,8 +1,13 @@
-"""Marks: every packet of a traffic class carries an allowed code point, SYN and RST included, everywhere or on one hop."""
+"""Marks: every packet of a traffic class carries an allowed code point, SYN and RST included, everywhere or on one hop.
+
+Two kinds of RST are nobody's marking. Those that a ``reject`` fault makes carry none. And Linux, where a packet meets no socket,
+resets with the mark of that very packet: such an RST is right if it repeats it, since the packet it answers is judged by itself.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,12 +15,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
-from testbed.checks.facts import MAX_EVIDENCE, fault_windows
+from testbed.checks.facts import fault_windows, first
 from testbed.document import unknown_word
 from testbed.dscp import name_of
 from testbed.errors import BedError, UsageError
 from testbed.packets import RST, Mask, Packets, address_text
-from testbed.packets_class import Direction, class_mask, hop_mask
+from testbed.packets_class import Direction, answered_by_reset, class_mask, hop_mask
 from testbed.policy import Marks, Policy, TrafficClass, known_policies, policy
 from testbed.recording import Run
 from testbed.topology import Host, Role, Topology
@@ -91,34 +96,57 @@ def hosts_named(topology: Topology, word: str) -> tuple[Host, ...]:
     return (topology.host(word),)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Marked:
+    """What one capture has of the class: packets per code point, indices of wrong ones, resets that repeat a mark."""
+
+    counts: dict[int, int]
+    wrong: tuple[int, ...]
+    repeating: int
+
+
 def judge_packets(run: Run, params: PacketsParams) -> Verdict:
-    allowed = params.allowed
-    counts: Counter[int] = Counter()
-    wrong: list[Evidence] = []
-    wrong_total = 0
     read = captures(run)
-    for host, packets in read.items():
-        mask = _chosen(run, params, packets)
-        dscp = packets.tos >> 2
-        values, numbers = np.unique(dscp[mask], return_counts=True)
-        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
-        offending = np.flatnonzero(mask & ~np.isin(dscp, list(allowed)) & ~_exempt(run, packets))
-        wrong_total += len(offending)
-        wrong += [_offence(run, host, packets, int(index)) for index in offending[:MAX_EVIDENCE]]
+    found = {host: _marked(run, params, packets) for host, packets in read.items()}
+    counts: Counter[int] = Counter()
+    for marked in found.values():
+        counts.update(marked.counts)
+    total, wrong_total = sum(counts.values()), sum(len(marked.wrong) for marked in found.values())
+    repeating = sum(marked.repeating for marked in found.values())
     figures = {f"packets_{name_of(dscp)}": float(counts[dscp]) for dscp in sorted(counts)}
-    total = sum(counts.values())
-    figures |= {"packets": float(total), "wrong": float(wrong_total)}
-    marks = ", ".join(f"{name_of(dscp)} {counts[dscp]}" for dscp in sorted(counts))
+    figures |= {"packets": float(total), "wrong": float(wrong_total), "resets_repeating": float(repeating)}
     if not total:
         where = f"in {len(read)} captures" if read else "since nothing was captured"
         summary = f"no {params.traffic} packet seen {where}"
         return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     if wrong_total:
-        summary = f"{wrong_total} of {total} packets carry another mark than {_words(allowed)}: {wrong[0].text}"
-        proof = tuple(wrong[:MAX_EVIDENCE])
+        proof = first(
+            _offence(run, host, read[host], index) for host, marked in found.items() for index in marked.wrong
+        )
+        summary = f"{wrong_total} of {total} packets carry another mark than {_words(params.allowed)}: {proof[0].text}"
         return Verdict(check=params.check, status=Status.FAIL, summary=summary, evidence=proof, figures=figures)
-    summary = f"{total} packets in {len(read)} captures, all {_words(allowed)} ({marks})"
+    marks = ", ".join(f"{name_of(dscp)} {counts[dscp]}" for dscp in sorted(counts))
+    note = f"; {repeating} resets without a socket repeat the mark they answer" if repeating else ""
+    summary = f"{total} packets in {len(read)} captures, all {_words(params.allowed)} ({marks}){note}"
     return Verdict(check=params.check, status=Status.PASS, summary=summary, figures=figures)
+
+
+def _marked(run: Run, params: PacketsParams, packets: Packets) -> _Marked:
+    mask = _chosen(run, params, packets)
+    dscp = packets.tos >> 2
+    values, numbers = np.unique(dscp[mask], return_counts=True)
+    suspects = np.flatnonzero(mask & ~np.isin(dscp, list(params.allowed)) & ~_rejecting(run, packets)).tolist()
+    wrong = tuple(index for index in suspects if not _repeats_a_mark(packets, index))
+    return _Marked(
+        counts=dict(zip(values.tolist(), numbers.tolist(), strict=True)),
+        wrong=wrong,
+        repeating=len(suspects) - len(wrong),
+    )
+
+
+def _repeats_a_mark(packets: Packets, index: int) -> bool:
+    answered = answered_by_reset(packets, index)
+    return answered is not None and packets.tos[answered] >> 2 == packets.tos[index] >> 2
 
 
 def _chosen(run: Run, params: PacketsParams, packets: Packets) -> Mask:
@@ -133,7 +161,7 @@ def _chosen(run: Run, params: PacketsParams, packets: Packets) -> Mask:
     return mask
 
 
-def _exempt(run: Run, packets: Packets) -> Mask:
+def _rejecting(run: Run, packets: Packets) -> Mask:
     """RSTs made by a firewall rule carry no mark: those of a `reject` fault, while it lasts, and no others."""
     mask: Mask = np.zeros(len(packets), np.bool_)
     for window in fault_windows(run):

@@ -99,7 +99,7 @@ def _requests(run: Run, params: RedirectedParams, window: FaultWindow) -> _Reque
     before = [fetch for fetch in of_method if fetch.ended_s < window.began_s]
     urls = frozenset(fetch.url for fetch in before if fetch.served_by == params.from_)
     since = [fetch for fetch in of_method if fetch.url in urls and fetch.ended_s >= window.began_s]
-    during = [fetch for fetch in since if fetch.began_s >= window.effect_s and fetch.ended_s <= window.healing_s]
+    during = [fetch for fetch in since if fetch.began_s >= window.certain_s and fetch.ended_s <= window.healing_s]
     return _Requests(
         urls=urls,
         before=tuple(fetch for fetch in before if fetch.url in urls),

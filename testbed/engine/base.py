@@ -151,7 +151,10 @@ def _bootstrap(client: docker.DockerClient, progress: Progress) -> str:
     progress(f"making {IMPORTED} by debootstrap from {setup.mirror}")
     with tempfile.TemporaryDirectory(prefix="testbed-base-") as folder:
         root = Path(folder) / "root"
-        run_command(_debootstrap_command(setup, root), progress, env=proxy_variables(setup))
+        hint = (
+            f"is the mirror reachable? Then {HINT}; or set {OWN_BASE_VARIABLE} to the tag of a Debian {SUITE} of yours"
+        )
+        run_command(_debootstrap_command(setup, root), progress, env=proxy_variables(setup), hint=hint)
         _finish_root(root, setup)
         _import(client, root)
     return IMPORTED

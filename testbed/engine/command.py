@@ -20,9 +20,14 @@ HEARTBEAT_S = 10.0
 
 
 def run_command(
-    command: Sequence[str], progress: Progress, *, env: Mapping[str, str] | None = None, timeout_s: float = 1200
+    command: Sequence[str],
+    progress: Progress,
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 1200,
+    hint: str = "",
 ) -> str:
-    """Run to the end and return what it printed; EngineError with the end of that when it fails or takes too long.
+    """Run to the end and return what it printed; EngineError with the end of that and `hint` when it fails or takes too long.
 
     The output goes through a file, not a pipe: a daemon the command leaves behind may keep it open for ever.
     """
@@ -47,9 +52,9 @@ def run_command(
         output.seek(0)
         printed = output.read()
     if status is None:
-        raise EngineError(f"took longer than {timeout_s:g} s", command=text, output=printed)
+        raise EngineError(f"took longer than {timeout_s:g} s", command=text, output=printed, hint=hint)
     if status != 0:
-        raise EngineError("a command failed", command=text, status=status, output=printed)
+        raise EngineError("a command failed", command=text, status=status, output=printed, hint=hint)
     return printed
 
 

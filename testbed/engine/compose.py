@@ -37,8 +37,11 @@ def resolve(files: Sequence[Path], *, project: str, env: Mapping[str, str]) -> d
 
 
 def up(file: Path, *, project: str, env: Mapping[str, str], services: Sequence[str] = ()) -> None:
-    """``compose up -d`` of the generated file (or of some services of it); EngineError with compose's output where it fails."""
-    command = [*_compose(), "-p", project, "-f", str(file), "up", "-d", *services]
+    """``compose up -d`` of the generated file (or of some of its services); EngineError with compose's output where it fails.
+
+    Never ``--no-start``: compose 1.29 then forgets whose network a service joins and puts it on Docker's default bridge.
+    """
+    command = [*_compose(), "-p", project, "-f", str(file), "up", "-d", "--no-recreate", *services]
     done = _run(command, env, UP_TIMEOUT_S)
     if done.returncode:
         raise EngineError(

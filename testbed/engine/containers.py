@@ -40,6 +40,8 @@ class Container:
     exit_code: int
     addresses: dict[str, str]
     """Compose's network name -> IPv4 address; empty for a workload, whose NIC has them."""
+    joins: str
+    """Id of the container whose network namespace it joined, or an empty string."""
 
 
 def containers(bed: str | None = None) -> list[Container]:
@@ -58,6 +60,7 @@ def _value(container: SdkContainer) -> Container:
     attrs: dict[str, Any] = container.attrs
     project = labels.get(PROJECT_LABEL, "")
     networks = attrs["NetworkSettings"]["Networks"] or {}
+    network_mode = str(attrs["HostConfig"].get("NetworkMode", ""))
     return Container(
         id=container.id or "",
         name=container.name or "",
@@ -67,6 +70,7 @@ def _value(container: SdkContainer) -> Container:
         image=attrs["Config"]["Image"],
         state=attrs["State"]["Status"],
         exit_code=attrs["State"]["ExitCode"],
+        joins=network_mode.partition("container:")[2],
         addresses={
             name.removeprefix(f"{project}_"): network["IPAddress"]
             for name, network in networks.items()

@@ -64,8 +64,9 @@ def has_package(name: str) -> bool:
 def install(packages: Sequence[str], progress: Progress) -> None:
     """apt-get update and install; says first what it installs."""
     progress(f"installing by apt-get: {' '.join(packages)}")
-    run_command(APT_UPDATE, progress, env=APT_ENV)
-    run_command([*APT_INSTALL, *packages], progress, env=APT_ENV)
+    hint = f"mend apt's sources or network, then {HINT}"
+    run_command(APT_UPDATE, progress, env=APT_ENV, hint=hint)
+    run_command([*APT_INSTALL, *packages], progress, env=APT_ENV, hint=hint)
 
 
 def ensure_command(command: str, package: str, progress: Progress) -> None:
@@ -95,7 +96,7 @@ def start_engine(progress: Progress) -> None:
     """Start the installed engine and wait until it answers; EngineError with the end of its log when it does not."""
     if is_systemd():
         progress("starting the engine: systemctl start docker")
-        run_command(["systemctl", "start", "docker"], progress)
+        run_command(["systemctl", "start", "docker"], progress, hint=f"read {_log_hint()}, then {HINT}")
         process = None
     else:
         _clear_stale_pid_file(progress)

@@ -27,6 +27,10 @@ CANARY_ETHERTYPE = 0x88B5
 
 COMMAND_TIMEOUT_S = 10
 TCPDUMP_END_TIMEOUT_S = 5
+BLOCK_TIMEOUT_S = 1.1
+"""The kernel hands packets to tcpdump in blocks, at most one second late, and SIGINT ends tcpdump without another look.
+
+Its immediate mode is no way out: the ring then has one slot of the snapshot length a packet, 32 of them in 8 MiB, and drops."""
 
 
 def run(argv: list[str], text: str | None = None) -> str:
@@ -202,8 +206,7 @@ def send_canary(device: str, host: str, place: str) -> None:
 def capture(address: str, host: str) -> int:
     """Write a pcap to stdout until the input closes. JSON on stderr: ``{"listening": …}`` at the start, the counters at the end."""
     device = device_of(address)
-    # Immediate mode: otherwise the kernel hands packets over in blocks, up to a second late, and the end would miss the last one.
-    argv = ["tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", "262144", "-B", "8192", "-Z", "root", "-w", "-"]
+    argv = ["tcpdump", "-i", device, "-n", "-U", "-s", "262144", "-B", "8192", "-Z", "root", "-w", "-"]
     tcpdump = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert tcpdump.stderr is not None
     said = []
@@ -220,8 +223,7 @@ def capture(address: str, host: str) -> int:
     while os.read(0, 65536):
         pass
     send_canary(device, host, "end")
-    # SIGINT ends tcpdump at once: give it the time to read what the kernel has queued.
-    time.sleep(0.15)
+    time.sleep(BLOCK_TIMEOUT_S)
     tcpdump.send_signal(signal.SIGINT)
     try:
         _, rest = tcpdump.communicate(timeout=TCPDUMP_END_TIMEOUT_S)

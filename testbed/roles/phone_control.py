@@ -145,7 +145,9 @@ class PhoneControl:
         unknown = [name for name in names if name not in self._fleet.by_name]
         if unknown or not names:
             known = [seat.device_name for seat in (*self._fleet.seats[:1], *self._fleet.seats[-1:])]
-            raise UsageError(f"no phone {unknown[0]!r} here" if unknown else "no phone named", hint="known: " + " to ".join(known))
+            raise UsageError(
+                f"no phone {unknown[0]!r} here" if unknown else "no phone named", hint="known: " + " to ".join(known)
+            )
         return [self._fleet.by_name[name] for name in names]
 
     def _keys(self, keys: object) -> list[str]:

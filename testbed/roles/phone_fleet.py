@@ -108,7 +108,11 @@ class Fleet:
 
     async def _boot_phones(self) -> None:
         while True:
-            await self._boot(await self._to_boot.get())
+            seat = await self._to_boot.get()
+            try:
+                await self._boot(seat)
+            except Exception as error:  # one phone's trouble must not end the boot of the others
+                self._report("ConfigFailed", phone=seat.device_name, file="", error=f"{type(error).__name__}: {error}")
 
     async def _boot(self, seat: Seat) -> None:
         profile = self.host.profile

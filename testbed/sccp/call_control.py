@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from testbed.errors import PeerProtocolError
 from testbed.profile import KEEPALIVE_MISSES, Profile
+from testbed.sccp.configuration_messages import CapabilitiesReq, TimeDateReq
 from testbed.sccp.framing import FrameReader
 from testbed.sccp.message import Direction, Message, Unknown
 from testbed.sccp.messages import decode, encode, name_of
 from testbed.sccp.registration_messages import (
     Alarm,
-    CapabilitiesReq,
     IpPort,
     KeepAlive,
     KeepAliveAck,
@@ -29,7 +29,6 @@ from testbed.sccp.registration_messages import (
     RegisterTokenReject,
     RegisterTokenReq,
     Reset,
-    TimeDateReq,
     Unregister,
     UnregisterAck,
 )

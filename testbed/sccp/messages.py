@@ -1,11 +1,17 @@
-"""Encoding and decoding by the one table of messages; its rows lie in registration_messages.py and call_messages.py."""
+"""Encoding and decoding by the one table of messages; its rows lie in the modules imported here."""
 
 from __future__ import annotations
 
 import struct
 
-# The two modules fill the table when they are imported.
-from testbed.sccp import call_messages, registration_messages
+# These modules fill the table when they are imported.
+from testbed.sccp import (  # noqa: F401
+    call_messages,
+    configuration_messages,
+    media_messages,
+    registration_messages,
+    user_data_messages,
+)
 from testbed.sccp.message import BASIC_VERSION, TABLE, Message, Row, Unknown
 
 __all__ = [

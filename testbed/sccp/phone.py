@@ -12,16 +12,13 @@ from typing import Any
 
 from testbed.errors import PeerProtocolError
 from testbed.profile import KEEPALIVE_MISSES
+from testbed.sccp.configuration_messages import ButtonTemplateRes, CapabilitiesReq, DefineTimeDate, LineStatRes
 from testbed.sccp.message import Message, Unknown
 from testbed.sccp.messages import decode, encode
 from testbed.sccp.phone_state import NEVER, OPEN_STATES, Input, PhoneEvent, PhoneSettings, Session, State
 from testbed.sccp.phone_transitions import TRANSITIONS
 from testbed.sccp.registration_messages import (
-    ButtonTemplateRes,
-    CapabilitiesReq,
-    DefineTimeDate,
     KeepAliveAck,
-    LineStatRes,
     RegisterAck,
     RegisterReject,
     RegisterTokenAck,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.sccp.message import Message
-from testbed.sccp.phone_state import PhoneSettings
-from testbed.sccp.registration_messages import (
-    Alarm,
+from testbed.sccp.configuration_messages import (
     Button,
     ButtonTemplateReq,
     CapabilitiesRes,
@@ -15,17 +12,17 @@ from testbed.sccp.registration_messages import (
     ConfigStatReq,
     FeatureStatReq,
     ForwardStatReq,
-    IpPort,
     LineStatReq,
-    Register,
     RegisterAvailableLines,
-    RegisterTokenReq,
     ServiceUrlStatReq,
     SoftKeySetReq,
     SoftKeyTemplateReq,
     SpeedDialStatReq,
     TimeDateReq,
 )
+from testbed.sccp.message import Message
+from testbed.sccp.phone_state import PhoneSettings
+from testbed.sccp.registration_messages import Alarm, IpPort, Register, RegisterTokenReq
 
 PROTOCOL_VERSION = 5
 """The last one of the era of the design guide (CallManager 3.x and 4.0); its header version is 0."""

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from testbed.sccp.configuration_messages import ButtonTemplateRes, LineStatRes
 from testbed.sccp.framing import FrameReader
 from testbed.sccp.phone_messages import capabilities_and_templates, introduction, questions_about, token_request
 from testbed.sccp.phone_state import NEVER, Input, Session, State
-from testbed.sccp.registration_messages import (
-    ButtonTemplateRes,
-    KeepAlive,
-    LineStatRes,
-    RegisterAck,
-    RegisterReject,
-    RegisterTokenReject,
-    Unregister,
-)
+from testbed.sccp.registration_messages import KeepAlive, RegisterAck, RegisterReject, RegisterTokenReject, Unregister
 
 if TYPE_CHECKING:
     from testbed.sccp.phone import Phone
@@ -131,7 +124,6 @@ def _send_keepalive(phone: Phone, session: Session, now: float, _detail: Any) ->
 
 def _count_miss(phone: Phone, session: Session, now: float) -> None:
     session.missed += 1
-    session.steady_since = NEVER
     phone.tell("KeepaliveMissed", now, at=session.rank, missed=session.missed)
 
 

@@ -6,8 +6,7 @@ import time
 import zlib
 from collections.abc import Callable
 
-from testbed.sccp.message import Message
-from testbed.sccp.registration_messages import (
+from testbed.sccp.configuration_messages import (
     Button,
     ButtonTemplateReq,
     ButtonTemplateRes,
@@ -37,6 +36,7 @@ from testbed.sccp.registration_messages import (
     VersionReq,
     VersionRes,
 )
+from testbed.sccp.message import Message
 
 FIRST_DEVICE = 0x020000000000
 """Device names of the bed are SEP and this MAC plus the phone's index, from 1."""

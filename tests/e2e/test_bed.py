@@ -27,7 +27,7 @@ def standing(testbed: Testbed) -> Iterator[dict]:
 
 def test_up_shows_every_host_running_and_every_phone_registered_at_its_primary(standing: dict):
     assert {host["state"] for host in standing["hosts"]} == {"running"}
-    assert [phone["at"] for phone in standing["phones"]] == ["ccm-1"] * PHONES
+    assert [phone["registered_at"] for phone in standing["phones"]] == ["ccm-1"] * PHONES
     assert len({phone["address"] for phone in standing["phones"]}) == PHONES
 
 

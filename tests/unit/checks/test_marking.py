@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import stories
 from pydantic import ValidationError
-from recordings import ADDRESSES, AF31_TOS, PHONE_ADDRESSES, Connection, Recording
+from recordings import ACK, ADDRESSES, AF31_TOS, PHONE_ADDRESSES, RST, SYN, Connection, Recording
 
 from testbed.checks import judge_expectation
 from testbed.checks.marking import PacketsParams
@@ -65,6 +65,50 @@ def test_resets_are_exempt_only_while_a_reject_fault_lasts(tmp_path: Path) -> No
     assert packets(recording, tmp_path / "2", **{"class": "sccp"}, **SRND).status is Status.PASS
     session.reset(7.0, up=False)
     assert packets(recording, tmp_path / "3", **{"class": "sccp"}, **SRND).status is Status.FAIL
+
+
+def test_a_marked_reset_outside_the_time_of_another_fault_is_not_exempt(tmp_path: Path) -> None:
+    recording = stories.rehome("kill")
+    session = stories.signalling(recording, 0, "ccm-1", 60_000)
+    session.server_tos = 0
+    session.packet(6.0, up=False, flags=RST | ACK)
+    assert packets(recording, tmp_path, **{"class": "sccp"}, **SRND).status is Status.FAIL
+
+
+def refused(recording: Recording, *, syn_tos: int, reset_tos: int) -> None:
+    """A SYN to a port where nobody listens, and the kernel's answer: sequence number 0, the SYN acknowledged."""
+    wires = [recording.wires["slb"]]
+    refusal = Connection(wires=wires, client=(ADDRESSES["slb"], 42_000), server=(ADDRESSES["web-1"], 80), server_seq=0)
+    refusal.packet(2.0, up=True, flags=SYN, tos=syn_tos)
+    refusal.packet(2.1, up=False, flags=RST | ACK, tos=reset_tos)
+
+
+def test_a_refusal_repeats_the_mark_of_the_syn_it_answers(tmp_path: Path) -> None:
+    recording = marked_web()
+    refused(recording, syn_tos=0, reset_tos=0)
+    verdict = packets(recording, tmp_path, **WEB_TO_SLB)
+    assert verdict.status is Status.PASS
+    assert verdict.figures["resets_repeating"] == 1
+
+
+def test_a_refusal_with_a_mark_of_its_own_fails(tmp_path: Path) -> None:
+    recording = marked_web()
+    refused(recording, syn_tos=AF31_TOS, reset_tos=0)
+    assert packets(recording, tmp_path, **WEB_TO_SLB).status is Status.FAIL
+
+
+@pytest.mark.parametrize(("flags", "status"), [(RST, Status.PASS), (RST | ACK, Status.FAIL)])
+def test_a_reset_repeats_a_mark_only_where_no_socket_sent_it(flags: int, status: Status, tmp_path: Path) -> None:
+    """The SLB's half is gone; web-1's marked packet still comes. A socket's own reset would carry ACK."""
+    recording = marked_web()
+    wires = [recording.wires["slb"]]
+    half = Connection(
+        wires=wires, client=(ADDRESSES["slb"], 43_000), server=(ADDRESSES["web-1"], 80), server_tos=AF31_TOS
+    )
+    half.close(5.0, up=False)
+    half.packet(5.1, up=True, flags=flags, tos=AF31_TOS)
+    verdict = packets(recording, tmp_path, **{**WEB_TO_SLB, "policy": "srnd-table-11-4", "hop": "slb->web-1"})
+    assert verdict.status is status
 
 
 def test_no_packet_of_the_class_is_inconclusive(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import stories
 from recordings import ADDRESSES, PHONES, Connection, Recording, Wire, sccp
-from stories import BEGAN_S, KEEPALIVE, PAGE, VIP
+from stories import BEGAN_S, KEEPALIVE, KEEPALIVE_ACK, PAGE, VIP
 
 from testbed.checks import judge_expectation
 from testbed.checks.call_control_kept import CallControlKeptParams
@@ -150,6 +150,23 @@ def test_a_keepalive_without_an_answer_fails_with_its_frame(tmp_path: Path) -> N
     verdict = kept(recording, tmp_path)
     assert verdict.status is Status.FAIL
     assert verdict.evidence[0].frame
+
+
+def test_a_keepalive_answered_after_the_next_was_due_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    slow = stories.signalling(recording, 0, "ccm-1", 60_000)
+    slow.open(3.0)
+    slow.send(6.0, sccp(KEEPALIVE), up=True)
+    slow.send(7.1, sccp(KEEPALIVE_ACK), up=False)
+    verdict = kept(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "answered late" in verdict.summary
+
+
+def test_a_request_that_was_made_before_the_fault_was_confirmed_may_still_be_answered(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.answered(recording, BEGAN_S + 0.055, PHONES[0], "page", PAGE, "web-1", elapsed_s=0.002)
+    assert redirected(recording, tmp_path).status is Status.PASS
 
 
 def test_a_reset_on_port_2000_fails(tmp_path: Path) -> None:

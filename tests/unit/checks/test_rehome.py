@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import stories
 from recordings import PHONES, Recording, Wire, sccp
-from stories import BEGAN_S, HEALING_S, KEEPALIVE_ACK
+from stories import BEGAN_S, HEALING_S, KEEPALIVE, KEEPALIVE_ACK
 
 from testbed.checks import judge_expectation
 from testbed.checks.budget import failover_budget_s, fallback_budget_s, slack_s
@@ -119,6 +119,14 @@ def test_packets_that_contradict_the_instant_make_it_inconclusive(tmp_path: Path
     verdict = rehomed(recording, tmp_path, **FAILOVER)
     assert verdict.status is Status.INCONCLUSIVE
     assert "contradict" in verdict.summary
+
+
+def test_silence_before_anything_was_done_makes_it_inconclusive(tmp_path: Path) -> None:
+    recording = stories.rehome("freeze")
+    early = stories.signalling(recording, 0, "ccm-1", 59_999)
+    early.open(2.0)
+    early.send(3.0, sccp(KEEPALIVE), up=True)
+    assert rehomed(recording, tmp_path, **FAILOVER).status is Status.INCONCLUSIVE
 
 
 def test_without_packets_of_call_control_it_is_inconclusive(tmp_path: Path) -> None:

@@ -6,10 +6,7 @@ from hypothesis import strategies as st
 
 from testbed.profile import PROFILES
 from testbed.sccp.call_control import CallControl, Rules
-from testbed.sccp.framing import FrameReader
-from testbed.sccp.messages import TABLE, Message, decode, encode
-from testbed.sccp.registration_messages import (
-    Alarm,
+from testbed.sccp.configuration_messages import (
     ButtonTemplateReq,
     ButtonTemplateRes,
     CapabilitiesReq,
@@ -20,17 +17,8 @@ from testbed.sccp.registration_messages import (
     FeatureStatRes,
     ForwardStatReq,
     ForwardStatRes,
-    IpPort,
-    KeepAlive,
-    KeepAliveAck,
     LineStatReq,
     LineStatRes,
-    Register,
-    RegisterAck,
-    RegisterReject,
-    RegisterTokenAck,
-    RegisterTokenReject,
-    RegisterTokenReq,
     ServerReq,
     ServerRes,
     ServiceUrlStatReq,
@@ -42,10 +30,24 @@ from testbed.sccp.registration_messages import (
     SpeedDialStatReq,
     SpeedDialStatRes,
     TimeDateReq,
-    Unregister,
-    UnregisterAck,
     VersionReq,
     VersionRes,
+)
+from testbed.sccp.framing import FrameReader
+from testbed.sccp.messages import TABLE, Message, decode, encode
+from testbed.sccp.registration_messages import (
+    Alarm,
+    IpPort,
+    KeepAlive,
+    KeepAliveAck,
+    Register,
+    RegisterAck,
+    RegisterReject,
+    RegisterTokenAck,
+    RegisterTokenReject,
+    RegisterTokenReq,
+    Unregister,
+    UnregisterAck,
 )
 from testbed.sccp.service import line_number, time_and_date
 

@@ -11,27 +11,20 @@ from hypothesis import strategies as st
 from sccp_samples import BASIC_ROWS, layouts, sample, shared_data
 
 from testbed.errors import LocalProtocolError, PeerProtocolError
-from testbed.sccp.call_messages import (
-    CallInfo,
-    OffHook,
-    OpenReceiveChannel,
-    StartMediaTransmission,
-    StartMediaTransmissionVersion17,
-)
-from testbed.sccp.framing import FrameReader
-from testbed.sccp.messages import TABLE, Row, Unknown, decode, encode, name_of
-from testbed.sccp.registration_messages import (
+from testbed.sccp.call_messages import CallInfo, OffHook
+from testbed.sccp.configuration_messages import (
     Button,
     ButtonTemplateRes,
     CapabilitiesRes,
-    DeviceToUserData,
     LineStatRes,
-    Register,
-    RegisterAck,
-    RegisterReject,
     SoftKeySetRes,
     SoftKeyTemplateRes,
 )
+from testbed.sccp.framing import FrameReader
+from testbed.sccp.media_messages import OpenReceiveChannel, StartMediaTransmission, StartMediaTransmissionVersion17
+from testbed.sccp.messages import TABLE, Row, Unknown, decode, encode, name_of
+from testbed.sccp.registration_messages import Register, RegisterAck, RegisterReject
+from testbed.sccp.user_data_messages import DeviceToUserData
 
 SIZES = {
     Register: 52,

@@ -10,12 +10,12 @@ from sccp_wire import LATENCY_S, Pair
 
 from testbed.profile import PROFILES
 from testbed.sccp.call_control import Rules
+from testbed.sccp.configuration_messages import DefineTimeDate
 from testbed.sccp.messages import encode
 from testbed.sccp.phone import Phone
 from testbed.sccp.phone_state import Input, PhoneSettings, State
 from testbed.sccp.phone_transitions import TRANSITIONS, draw
 from testbed.sccp.registration_messages import (
-    DefineTimeDate,
     KeepAlive,
     KeepAliveAck,
     RegisterAck,
@@ -115,6 +115,18 @@ def test_phone_fails_over_at_once_when_the_connection_is_reset():
 def test_failover_uses_the_standby_connection_that_is_open():
     pair = at_backup()
     assert [e.data["to"] for e in pair.named("CallControlConnected")] == [0, 1]
+
+
+def test_a_keepalive_left_open_on_the_standby_connection_is_no_miss_once_the_phone_is_registered_there():
+    pair = Pair()
+    pair.drop = lambda way, _phone, rank, data: way == "down" and rank == 1 and data == encode(KeepAliveAck())
+    pair.boot()
+    pair.run_for(1)
+    pair.kill(0)
+    pair.drop = lambda *_: False
+    pair.run_until(lambda: pair.registered_at() == 1)
+    pair.run_for(120)
+    assert not pair.named("KeepaliveMissed")
 
 
 def test_phone_fails_over_when_tcp_gives_up_on_a_cut_path():
