@@ -71,12 +71,14 @@ class Injector:
         return injected
 
     def _do(self, plan: Plan, fault_id: str) -> tuple[float, float]:
-        """(began, effect). The engine says only that it is done, so a host fault counts from the moment it was asked for."""
+        """(began, effect), realtime seconds: by the engine's own event log for a host fault, by the holder in the NIC for a link."""
         if isinstance(plan.do, OnWorkload):
             began_s = time.time()
-            containers.signal_host(self._workload(plan.do.host), plan.do.action)
+            workload = self._workload(plan.do.host)
+            containers.signal_host(workload, plan.do.action)
             self._confirm_state(plan.do)
-            return began_s, began_s
+            moment_s = containers.moment_of(workload, plan.do.action, began_s)
+            return began_s, began_s if moment_s is None else moment_s
         self.open_holders([plan.do.host])
         device = self._device(plan.do)
         undo = plan.undo

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import requests
 from docker import DockerClient
@@ -105,6 +106,31 @@ def signal_host(container_id: str, action: str) -> None:
             getattr(container, action)()
 
     _call(f"{action} a container", act)
+
+
+_EVENT_OF = {"stop": "kill", "kill": "kill", "pause": "pause", "unpause": "unpause", "start": "start"}
+
+
+def moment_of(container_id: str, action: str, since_s: float) -> float | None:
+    """When the engine did this to the container (realtime seconds), by its own event log; None where it has no such event.
+
+    For stop and kill it is the signal's event, not that of the container's end: peers notice the signal.
+    """
+
+    def ask(client: DockerClient) -> float | None:
+        # Until a moment that has passed: otherwise the engine keeps the stream open and waits for it. The API takes fractions
+        # of a second as text, of which the SDK's types know nothing.
+        since, until = (cast("int", f"{moment:.6f}") for moment in (since_s, time.time()))
+        events = client.api.events(
+            since=since,
+            until=until,
+            filters={"container": container_id, "event": _EVENT_OF[action]},
+            decode=True,
+        )
+        moments = [event["timeNano"] / 1e9 for event in events]
+        return next((moment for moment in moments if moment >= since_s), None)
+
+    return _call("read the engine's events", ask)
 
 
 def remove_bed(bed: str) -> None:

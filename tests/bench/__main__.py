@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -41,26 +42,34 @@ def bed_up_against_compose_up(rounds: int) -> tuple[list[float], list[float]]:
     """Seconds of `up` until all phones are registered, and of a bare `compose up -d` of the file it generated, in turn."""
     images = build_all(print)
     spec = BedSpec(name=NAME, files=(shipped_beds() / "bed.yaml",), phones=PHONES, profile="quick")
-    ours, bare = [], []
-    for _ in range(rounds):
-        made: list[bed_module.Bed] = []
-        ours.append(
-            seconds(
-                lambda made=made: made.append(
-                    bed_module.Bed.up(spec, images=images, recorder=Recorder(), progress=lambda _: None)
-                )
-            )
-        )
-        made[0].close()
-        folder = state.bed_folder(NAME)
-        kept = folder.with_name("bench-kept")
-        subprocess.run(["cp", "-a", str(folder), str(kept)], check=True)
-        containers.remove_bed(NAME)
-        project = containers.project_of(NAME)
-        bare.append(seconds(lambda: compose.up(kept / "compose.yaml", project=project, env={})))
-        bed_module.remove(NAME)
-        subprocess.run(["rm", "-rf", str(kept)], check=True)
-    return ours, bare
+    pairs = [(_up_seconds(spec, images), _compose_seconds()) for _ in range(rounds)]
+    return [ours for ours, _ in pairs], [bare for _, bare in pairs]
+
+
+def _up_seconds(spec: BedSpec, images: dict[str, str]) -> float:
+    """Brings the bed up, keeps a copy of what it generated, and takes the bed down."""
+    began = time.perf_counter()
+    bed = bed_module.Bed.up(spec, images=images, recorder=Recorder(), progress=lambda _: None)
+    took = time.perf_counter() - began
+    bed.close()
+    shutil.rmtree(_kept(), ignore_errors=True)
+    shutil.copytree(state.bed_folder(NAME), _kept())
+    bed_module.remove(NAME)
+    return took
+
+
+def _compose_seconds() -> float:
+    """The same containers from the same file, by compose alone."""
+    file = _kept() / "compose.yaml"
+    file.write_text(file.read_text().replace(str(state.bed_folder(NAME)), str(_kept())))
+    took = seconds(lambda: compose.up(file, project=containers.project_of(NAME), env={}))
+    bed_module.remove(NAME)
+    shutil.rmtree(_kept())
+    return took
+
+
+def _kept() -> Path:
+    return state.bed_folder(NAME).with_name("bench-kept")
 
 
 def run_scenarios(names: list[str], profile: str, runs: Path) -> tuple[float, list[dict[str, Any]], int]:

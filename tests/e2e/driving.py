@@ -24,10 +24,10 @@ class Outcome:
 
     @property
     def verdicts(self) -> dict[str, list[dict[str, Any]]]:
-        """Check -> its verdicts, of `run --output json`."""
+        """Kind of check -> its verdicts, of `run --output json`."""
         found: dict[str, list[dict[str, Any]]] = {}
         for row in self.json:
-            found.setdefault(row["check"], []).append(row)
+            found.setdefault(row["check"].split(" ")[0], []).append(row)
         return found
 
     @property

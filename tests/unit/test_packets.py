@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import ACK, T0, Connection, Wire, ethernet, ipv4, sccp
+from recordings import ACK, RST, SYN, T0, Connection, Wire, ethernet, ipv4, sccp
 
 from testbed.packets import CaptureError, Packets, address_number, address_text, parse_capture, read_capture
-from testbed.packets_class import class_mask
+from testbed.packets_class import answered_by_reset, class_mask
 from testbed.packets_sccp import keepalives, sccp_messages
 
 PHONE, CCM = ("172.26.16.1", 50_000), ("172.26.1.100", 2000)
@@ -335,3 +335,32 @@ def test_ack_is_what_the_other_side_expects() -> None:
     connection.open(0.0)
     connection.packet(0.1, up=True, flags=ACK)
     assert parse(wire).ack[-1] == (0xFFFF_FFF0 + 1) % 2**32
+
+
+@pytest.mark.parametrize(
+    ("flags", "seq", "ack", "answers"),
+    [
+        (RST | ACK, 0, 1001, True),
+        (RST | ACK, 7, 1001, False),  # a socket's own sequence number
+        (RST | ACK, 0, 1002, False),  # acknowledges something else
+        (SYN | ACK, 0, 1001, False),  # no reset
+    ],
+)
+def test_a_reset_answers_a_syn_only_with_sequence_number_0(flags: int, seq: int, ack: int, answers: bool) -> None:
+    wire = Wire()
+    connection = Connection(wires=[wire], client=PHONE, server=CCM, server_seq=seq)
+    connection.packet(0.1, up=True, flags=SYN)
+    connection.client_seq = ack
+    connection.packet(0.2, up=False, flags=flags)
+    assert answered_by_reset(parse(wire), 1) == (0 if answers else None)
+
+
+def test_a_reset_without_ack_continues_from_the_acknowledgement_it_answers() -> None:
+    wire = Wire()
+    connection = Connection(wires=[wire], client=PHONE, server=CCM, client_seq=500, server_seq=900)
+    connection.packet(0.1, up=False)
+    connection.packet(0.2, up=True, flags=RST)
+    connection.packet(0.3, up=True, flags=0)
+    connection.client_seq = 501
+    connection.packet(0.4, up=True, flags=RST)
+    assert [answered_by_reset(parse(wire), index) for index in range(4)] == [None, 0, None, None]
