@@ -42,7 +42,7 @@ class Bed:
         self._nics: dict[str, containers.Container] = {}
         self._captures: dict[str, streams.CaptureStream] = {}
         self.injector = Injector(
-            topology,
+            lambda: self.topology,
             workload=lambda host: self._workload(host).id,
             nic=lambda host: self._nics[host].id,
             record=self.record,

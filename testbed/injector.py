@@ -31,11 +31,11 @@ class Injected:
 
 
 class Injector:
-    """Faults of one bed. ``workload`` and ``nic`` give the id of a host's container; ``record`` writes an event."""
+    """Faults of one bed: ``topology`` gives it as it is now, ``workload`` and ``nic`` the id of a host's container; ``record`` writes an event."""
 
     def __init__(
         self,
-        topology: Topology,
+        topology: Callable[[], Topology],
         *,
         workload: Callable[[str], str],
         nic: Callable[[str], str],
@@ -56,7 +56,7 @@ class Injector:
     def inject(self, fault: Fault) -> Injected:
         """Perform a fault's plan and confirm it; recorded before the kernel or the engine is touched."""
         fault_id = f"{fault.kind}-{uuid.uuid4().hex[:8]}"
-        plan = fault.plan(self._topology, fault_id)
+        plan = fault.plan(self._topology(), fault_id)
         particulars = {"fault_id": fault_id, "kind": fault.kind, "target": fault.target}
         injected = Injected(fault_id=fault_id, fault=fault, plan=plan, began_s=time.time(), effect_s=0.0)
         self._injected.append(injected)

@@ -97,10 +97,11 @@ def _outcome(
     if outside:
         return Status.FAIL, f"{len(outside)} of {total} phones out of time: {outside[0].text}", list(first(outside))
     limit_s = _budget_s(run, params, window, slowest)[1]
+    parts = ", ".join(f"{part} {length_s:.3f}" for part, length_s in slowest.parts.items())
     summary = (
         f"{total} of {total} phones at {slowest.at}, slowest after {slowest.total_s:.3f} s of {limit_s:.2f} s allowed"
     )
-    return Status.PASS, summary, [_proof(slowest)]
+    return Status.PASS, summary + (f" ({parts})" if parts else ""), [_proof(slowest)]
 
 
 def _budget_s(run: Run, params: RehomedParams, window: FaultWindow, rehome: Rehome) -> tuple[float, float]:

@@ -22,13 +22,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def testbed() -> Testbed:
-    def call(*argv: str | Path, env: dict[str, str] | None = None) -> Outcome:
+    def call(*argv: str | Path, env: dict[str, str] | None = None, timeout_s: float = SCENARIO_TIMEOUT_S) -> Outcome:
         done = subprocess.run(
             [sys.executable, "-m", "testbed", *map(str, argv)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=SCENARIO_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             env={**os.environ, **(env or {})},
         )

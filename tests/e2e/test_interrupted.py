@@ -1,0 +1,60 @@
+"""A run that is interrupted heals its faults and removes its bed on the way out."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from driving import ours
+
+LONG = """
+scenario: long-cut
+phones: 2
+capture: [ccm-1]
+steps:
+  - inject: {cut: ccm-1}
+    for: 60s
+expect:
+  - recovered: {}
+"""
+
+
+def wait_for_line(file: Path, words: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if file.exists() and words in file.read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{words!r} did not come within {timeout_s:g} s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_behind(number: signal.Signals, tmp_path: Path):
+    (tmp_path / "long.scenario.yaml").write_text(LONG)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testbed", "run", tmp_path / "long.scenario.yaml", "--runs", tmp_path / "runs"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "runs").glob("*/history.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        [history] = (tmp_path / "runs").glob("*/history.jsonl")
+        wait_for_line(history, "FaultConfirmed", 60)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "FaultHealed" in history.read_text()
+    [bed] = re.findall(r"bed (run-\w+):", said)
+    assert not [line for line in ours() if bed in line]
