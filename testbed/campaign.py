@@ -24,6 +24,9 @@ SEVERITY = (
 )
 """Several at once: the first of these."""
 
+COLUMNS = ("status", "check", "claim", "summary")
+"""Of a verdict, in a table; JSON has the figures too."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:

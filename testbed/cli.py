@@ -195,14 +195,14 @@ def run(
 def judge(runs: tuple[Path, ...], output: str) -> int:
     """Judge recorded runs again: the same verdicts, without Docker."""
     from testbed import show
-    from testbed.campaign import combined, verdict_rows
+    from testbed.campaign import COLUMNS, combined, verdict_rows
     from testbed.judge import exit_code, judge_run
     from testbed.recording import Run
 
     codes = []
     for path in runs:
         verdicts = judge_run(Run.open(path))
-        show.rows(verdict_rows(path.name, verdicts), output, title=str(path))
+        show.rows(verdict_rows(path.name, verdicts), output, title=str(path), columns=COLUMNS)
         codes.append(exit_code(verdicts))
     return combined(codes)
 

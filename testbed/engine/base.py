@@ -29,7 +29,6 @@ OWN_BASE_VARIABLE = "TESTBED_BASE"
 REGISTRY_SILENCE_S = 20.0
 """A registry that sends nothing for so long does not answer; mostly the engine says so at once."""
 
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 BASE_LABEL = f"{IMAGE_LABEL}=base"
 
 _LEFTOVERS = (
@@ -48,7 +47,8 @@ _APT_KEEP = re.compile(r'^(Acquire::(?:Check-Valid-Until|Check-Date|https?::Prox
 class AptSetup:
     """How this machine's apt reaches Debian: what a Debian made here, and builds on it, need as well."""
 
-    mirror: str = DEFAULT_MIRROR
+    mirror: str = ""
+    """Empty: the one debootstrap takes by itself."""
     options: tuple[tuple[str, str], ...] = ()
     """apt options to keep in the image."""
     proxy: str = ""
@@ -115,7 +115,7 @@ def parse_apt_setup(dump: str, index: str) -> AptSetup:
     options = dict(_APT_KEEP.findall(dump))
     proxy = next((value for name, value in options.items() if name.endswith("::Proxy") and value != "DIRECT"), "")
     kept = tuple(sorted((name, value) for name, value in options.items() if not name.endswith("::Proxy")))
-    return AptSetup(mirror=next((m for m in mirrors if "@" not in m), DEFAULT_MIRROR), options=kept, proxy=proxy)
+    return AptSetup(mirror=next((m for m in mirrors if "@" not in m), ""), options=kept, proxy=proxy)
 
 
 def proxy_variables(setup: AptSetup) -> dict[str, str]:
@@ -148,7 +148,7 @@ def _bootstrap(client: docker.DockerClient, progress: Progress) -> str:
         )
     ensure_command("debootstrap", "debootstrap", progress)
     setup = apt_setup()
-    progress(f"making {IMPORTED} by debootstrap from {setup.mirror}")
+    progress(f"making {IMPORTED} by debootstrap from {setup.mirror or 'its own mirror'}")
     with tempfile.TemporaryDirectory(prefix="testbed-base-") as folder:
         root = Path(folder) / "root"
         hint = (
@@ -162,12 +162,13 @@ def _bootstrap(client: docker.DockerClient, progress: Progress) -> str:
 
 def _debootstrap_command(setup: AptSetup, root: Path) -> list[str]:
     extra = ["--include=ca-certificates"] if setup.mirror.startswith("https:") else []
-    return ["debootstrap", "--variant=minbase", *extra, SUITE, str(root), setup.mirror]
+    return ["debootstrap", "--variant=minbase", *extra, SUITE, str(root), *filter(None, [setup.mirror])]
 
 
 def _finish_root(root: Path, setup: AptSetup) -> None:
     """Sources and options of apt; no package cache; nothing of this machine's name resolution."""
-    (root / "etc/apt/sources.list").write_text(f"deb {setup.mirror} {SUITE} main\n")
+    if setup.mirror:
+        (root / "etc/apt/sources.list").write_text(f"deb {setup.mirror} {SUITE} main\n")
     lines = [f'{name} "{value}";\n' for name, value in setup.options]
     (root / "etc/apt/apt.conf.d/90testbed").write_text("".join(lines))
     for pattern in _LEFTOVERS:

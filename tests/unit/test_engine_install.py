@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.engine import install
-from testbed.engine.base import DEFAULT_MIRROR, IMPORTED, PULLED, AptSetup, find_base, parse_apt_setup, proxy_variables
+from testbed.engine.base import IMPORTED, PULLED, AptSetup, find_base, parse_apt_setup, proxy_variables
 from testbed.engine.command import run_command
 from testbed.errors import EngineError
 
@@ -110,8 +110,8 @@ def test_the_base_is_made_from_the_mirror_this_machine_uses() -> None:
 @pytest.mark.parametrize(
     "index", ["", "http://archive.example/ubuntu Ubuntu\n", "http://me:secret@m.example/debian/ Debian\n"]
 )
-def test_no_mirror_of_debian_or_one_with_a_password_gives_the_public_one(index: str) -> None:
-    assert parse_apt_setup("", index).mirror == DEFAULT_MIRROR
+def test_no_mirror_of_debian_or_one_with_a_password_leaves_the_choice_to_debootstrap(index: str) -> None:
+    assert parse_apt_setup("", index).mirror == ""
 
 
 def test_a_proxy_is_for_the_time_of_builds_and_never_kept_in_the_image() -> None:
