@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from testbed.checks.base import CheckKind, Params
+from testbed.checks.call_control_kept import CallControlKeptParams, judge_call_control_kept
 from testbed.checks.facts import FaultWindow, fault_windows, first, quantiles
 from testbed.checks.fetches import Fetch, fetches
 from testbed.checks.slb_packets import standby_requests
@@ -19,13 +20,15 @@ from testbed.verdict import Evidence, Status, Verdict
 
 class RedirectedParams(Params):
     """Requests that ``from`` answered before its fault are answered by ``to`` while it lasts. From the fault to the end of the
-    run at most ``failed`` of them fail, and no answer takes longer than ``slowest``."""
+    run at most ``failed`` of them fail, and no answer takes longer than ``slowest``. With ``call-control: kept`` the same verdict
+    says that no SCCP session dropped and no KeepAlive went unanswered meanwhile."""
 
     from_: str = Field(alias="from")
     to: str
     failed: Annotated[int, Field(ge=0)] = 0
     slowest: PositiveDuration = parse_duration("3s")
     method: Literal["GET", "POST"] = "GET"
+    call_control: Literal["kept"] | None = Field(default=None, alias="call-control")
 
     @property
     def check(self) -> str:
@@ -60,7 +63,20 @@ def judge_redirected(run: Run, params: RedirectedParams) -> Verdict:
     windows = [window for window in fault_windows(run) if window.target == params.from_]
     if not windows:
         return _inconclusive(params, f"no fault of {params.from_} was confirmed")
-    return max((_judge_window(run, params, window) for window in windows), key=lambda verdict: verdict.status)
+    redirected = max((_judge_window(run, params, window) for window in windows), key=lambda verdict: verdict.status)
+    return redirected if params.call_control is None else _with_call_control(run, redirected)
+
+
+def _with_call_control(run: Run, redirected: Verdict) -> Verdict:
+    """Both on one clock: the windows of the same faults."""
+    kept = judge_call_control_kept(run, CallControlKeptParams())
+    return replace(
+        redirected,
+        status=max(redirected.status, kept.status),
+        summary=f"{redirected.summary}; call control: {kept.summary}",
+        evidence=(*redirected.evidence, *kept.evidence),
+        figures={**redirected.figures, **kept.figures},
+    )
 
 
 def _inconclusive(params: RedirectedParams, summary: str) -> Verdict:

@@ -193,3 +193,23 @@ def test_no_fault_shows_nothing(tmp_path: Path) -> None:
     recording = stories.standby()
     recording.drop("FaultConfirmed")
     assert kept(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def redirected_with_call_control(recording: Recording, path: Path) -> Verdict:
+    params = RedirectedParams.model_validate({"from": "web-1", "to": "web-2", "call-control": "kept"})
+    return judge_expectation(recording.write(path), "redirected", params)
+
+
+def test_one_verdict_says_that_requests_moved_and_call_control_did_not(tmp_path: Path) -> None:
+    verdict = redirected_with_call_control(stories.standby(), tmp_path)
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.figures["redirected"]
+    assert verdict.figures["keepalives_answered"]
+
+
+def test_one_verdict_fails_when_requests_moved_but_a_session_dropped(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.event(6.0, "phones-1", "CallControlLost", phone=PHONES[1], at="ccm-1", cause="closed", state="active")
+    verdict = redirected_with_call_control(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert PHONES[1] in verdict.summary
