@@ -1,0 +1,99 @@
+"""The order of an injection: recorded, performed, confirmed, healed; the engine is stood in for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_topology import topology
+
+from testbed import injector as module
+from testbed.errors import EngineError
+from testbed.faults import fault_of
+from testbed.injector import Injector
+
+
+class Engine:
+    """One container, its state, and when things were done to it."""
+
+    def __init__(self) -> None:
+        self.state = "running"
+        self.log: list[str] = []
+        self.obeys = True
+        self.moment: float | None = None
+
+    def signal_host(self, container_id: str, action: str) -> None:
+        self.log.append(action)
+        if self.obeys:
+            self.state = {
+                "kill": "exited",
+                "stop": "exited",
+                "start": "running",
+                "pause": "paused",
+                "unpause": "running",
+            }[action]
+
+    def state_of(self, container_id: str) -> str:
+        return self.state
+
+    def moment_of(self, container_id: str, action: str, since_s: float) -> float | None:
+        return self.moment
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+    for name in ("signal_host", "state_of", "moment_of"):
+        monkeypatch.setattr(module.containers, name, getattr(engine, name))
+    return engine
+
+
+def injector_of(engine: Engine) -> Injector:
+    def record(name: str, **data: Any) -> None:
+        engine.log.append(name)
+
+    return Injector(topology, workload=lambda host: host, nic=lambda host: host, record=record)
+
+
+@pytest.mark.parametrize(
+    ("kind", "do", "undo"), [("kill", "kill", "start"), ("stop", "stop", "start"), ("freeze", "pause", "unpause")]
+)
+def test_a_host_fault_is_recorded_before_it_is_done_and_healed_at_the_end_of_its_block(
+    kind: str, do: str, undo: str, engine: Engine
+):
+    with injector_of(engine).fault(fault_of(kind, "ccm-1")):
+        assert engine.log == ["FaultIntended", do, "FaultConfirmed"]
+    assert engine.log[3:] == [undo, "FaultHealed"]
+
+
+def test_the_engines_event_log_dates_the_effect_and_the_request_does_where_it_has_none(engine: Engine):
+    engine.moment = 4_000_000_000.0
+    assert injector_of(engine).inject(fault_of("kill", "ccm-1")).effect_s == 4_000_000_000.0
+    engine.state, engine.moment = "running", None
+    injected = injector_of(engine).inject(fault_of("kill", "ccm-1"))
+    assert injected.effect_s == injected.began_s
+
+
+def test_a_fault_that_did_not_take_effect_is_an_error_and_never_confirmed(engine: Engine):
+    engine.obeys = False
+    with pytest.raises(EngineError, match="was not confirmed"):
+        injector_of(engine).inject(fault_of("kill", "ccm-1"))
+    assert engine.log == ["FaultIntended", "kill", "FaultFailed", "FaultHealed"]
+
+
+def test_a_target_that_is_gone_counts_as_healed(engine: Engine):
+    faults = injector_of(engine)
+    injected = faults.inject(fault_of("freeze", "ccm-1"))
+    engine.state = "gone"
+    faults.heal(injected)
+    assert engine.log[-1] == "FaultHealed"
+    assert "unpause" not in engine.log
+
+
+def test_closing_heals_what_is_left_last_first(engine: Engine):
+    faults = injector_of(engine)
+    faults.inject(fault_of("freeze", "ccm-1"))
+    assert faults.close() == []
+    assert engine.log[-2:] == ["unpause", "FaultHealed"]
+    assert faults.close() == []
+    assert engine.log.count("unpause") == 1
