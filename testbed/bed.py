@@ -24,6 +24,7 @@ from testbed.waiting import wait_until
 
 READY_TIMEOUT_S = 60
 CONTROL_TIMEOUT_S = 30
+MAX_BLOCKS_TRIED = 4
 ORCHESTRATOR = "testbed"
 """Host name in the events the orchestrator itself writes."""
 
@@ -70,31 +71,58 @@ class Bed:
                 f"a bed named {spec.name!r} is there already",
                 hint=f"`testbed down --name {spec.name}`, or choose another --name",
             )
-        bed = None
+        avoid: list[str] = []
+        while True:
+            bed = None
+            try:
+                bed = cls._started(spec, images, recorder, progress, check, capture_at, captures_folder, avoid)
+                bed.refuse_strays()
+                bed.follow()
+                bed.wait_ready()
+                return bed
+            except BaseException as error:
+                remove_quietly(spec.name)
+                # Somebody else's network came up in this block since it was chosen.
+                if isinstance(error, EngineError) and "overlap" in error.output and len(avoid) < MAX_BLOCKS_TRIED:
+                    progress(f"the block {avoid[-1]} was taken meanwhile: trying another")
+                    continue
+                if bed is not None:
+                    bed.close_quietly()
+                raise
+
+    @classmethod
+    def _started(
+        cls,
+        spec: BedSpec,
+        images: dict[str, str],
+        recorder: Recorder,
+        progress: Progress,
+        check: Callable[[Topology], None],
+        capture_at: Sequence[str],
+        captures_folder: Path,
+        avoid: list[str],
+    ) -> Bed:
+        """All containers started; the block that was chosen is added to ``avoid``, should it turn out to be taken."""
+        with state.machine_lock():
+            topology, file, block = generate(spec, images, check, avoid)
+            avoid.append(block.cidr)
+            progress(
+                f"bed {spec.name}: {len(topology.hosts)} hosts in {topology.prefix}, {len(topology.phones)} phones"
+            )
+            project = containers.project_of(spec.name)
+            nics = [host.name + NIC_SUFFIX for host in topology.hosts] if capture_at else []
+            compose.up(file, project=project, env=block.values, services=nics)
+        bed = cls(topology, recorder, progress)
         try:
-            with state.machine_lock():
-                topology, file, block = generate(spec, images, check)
-                bed = cls(topology, recorder, progress)
-                progress(
-                    f"bed {spec.name}: {len(topology.hosts)} hosts in {topology.prefix}, {len(topology.phones)} phones"
-                )
-                project = containers.project_of(spec.name)
-                nics = [host.name + NIC_SUFFIX for host in topology.hosts] if capture_at else []
-                compose.up(file, project=project, env=block.values, services=nics)
             bed.discover()
             if capture_at:
                 bed.start_captures(capture_at, captures_folder)
                 compose.up(file, project=project, env=block.values)
                 bed.discover()
-            bed.refuse_strays()
-            bed.follow()
-            bed.wait_ready()
-            return bed
         except BaseException:
-            if bed is not None:
-                bed.close()
-            remove_quietly(spec.name)
+            bed.close_quietly()
             raise
+        return bed
 
     @classmethod
     def attach(cls, name: str, recorder: Recorder, progress: Progress) -> Bed:
@@ -190,6 +218,11 @@ class Bed:
             raise CleanupIncomplete(
                 "; ".join(problems), hint=f"`testbed down --name {self.topology.bed}` removes the bed with its faults"
             )
+
+    def close_quietly(self) -> None:
+        """Close while another error is on its way."""
+        with contextlib.suppress(BedError):
+            self.close()
 
     def down(self) -> None:
         """Close, then remove the bed's containers, networks and files."""

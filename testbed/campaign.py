@@ -12,7 +12,7 @@ from testbed.errors import BedError, UsageError
 from testbed.judge import exit_code
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
-from testbed.verdict import Verdict
+from testbed.verdict import Status, Verdict, worst
 
 SEVERITY = (
     errors.EXIT_CLEANUP_INCOMPLETE,
@@ -24,6 +24,7 @@ SEVERITY = (
 )
 """Several at once: the first of these."""
 
+EVIDENCE_SHOWN = 3
 COLUMNS = ("status", "check", "claim", "summary")
 """Of a verdict, in a table; JSON has the figures too."""
 
@@ -45,53 +46,61 @@ class Campaign:
         if self.keep and len(loaded) > 1:
             raise UsageError("--keep leaves one bed up: name one scenario")
         say = show.progress()
-        images = build_all(say)
-        options = RunOptions(images=images, runs=self.runs, keep=self.keep, bed=self.bed)
-        codes, rows = [], []
+        options = RunOptions(images=build_all(say), runs=self.runs, keep=self.keep, bed=self.bed)
+        codes: list[int] = []
+        rows: list[dict[str, Any]] = []
+        overview: list[dict[str, Any]] = []
         for one in loaded:
+            name = one.scenario.scenario
             try:
                 run, verdicts = run_scenario(one, options, say)
             except BedError as error:
-                show.say(
-                    f"error: {one.scenario.scenario}: {error.message}"
-                    + (f"\n  next: {error.hint}" if error.hint else "")
-                )
+                show.problem(error, name)
                 codes.append(error.exit_code)
                 rows.append(
-                    {
-                        "scenario": one.scenario.scenario,
-                        "status": "ERROR",
-                        "check": "",
-                        "summary": error.message.splitlines()[0],
-                    }
+                    {"scenario": name, "status": "ERROR", "check": "", "summary": error.message.splitlines()[0]}
                 )
+                overview.append({"scenario": name, "status": "ERROR", "run": error.message.splitlines()[0]})
                 continue
-            new = verdict_rows(one.scenario.scenario, verdicts)
-            rows += [{**row, "run": str(run.path)} for row in new]
             codes.append(exit_code(verdicts))
+            rows += [{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)]
+            overview.append({"scenario": name, "status": worst(v.status for v in verdicts).name, "run": str(run.path)})
             if self.output == "table":
-                show.table(
-                    new,
-                    f"\n{one.scenario.scenario} ({one.scenario.profile}): {run.path}",
-                    ["status", "check", "claim", "summary"],
-                )
+                show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
         if self.output != "table":
             show.rows(rows, self.output)
+        elif len(loaded) > 1:
+            show.table(overview, "\nall scenarios", ["status", "scenario", "run"])
         return combined(codes)
 
     def _load(self, words: tuple[str, ...], run_all: bool) -> list[LoadedScenario]:
         """All files are read before anything is started."""
+        if run_all and words:
+            raise UsageError("--all runs the built-in scenarios: name none, or leave --all out")
         if run_all:
-            every = [load_scenario(name, phones=self.phones) for name in builtin_scenarios()]
-            names = [
-                one.scenario.scenario for one in every if self.profile is None or self.profile in one.scenario.profiles
-            ]
-            words = (*words, *names)
+            every = [load_scenario(name).scenario for name in builtin_scenarios()]
+            words = tuple(one.scenario for one in every if self.profile is None or self.profile in one.profiles)
         if not words:
             raise UsageError(
                 "no scenario named", hint="`testbed scenarios` lists the built-in ones; --all runs them all"
             )
         return [load_scenario(word, profile=self.profile, phones=self.phones) for word in words]
+
+
+def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:
+    """A table, and below it what proves each verdict that is no PASS."""
+    show.table(verdict_rows(name, verdicts), "\n" + title, COLUMNS)
+    for verdict in verdicts:
+        if verdict.status is not Status.PASS:
+            for item in verdict.evidence[:EVIDENCE_SHOWN]:
+                where = (
+                    f"{item.capture} frame {item.frame}"
+                    if item.capture
+                    else f"event {item.event}"
+                    if item.event is not None
+                    else ""
+                )
+                show.note(f"  {verdict.check}: {item.text}" + (f" [{where}]" if where else ""))
 
 
 def verdict_rows(name: str, verdicts: list[Verdict]) -> list[dict[str, Any]]:

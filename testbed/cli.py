@@ -195,15 +195,19 @@ def run(
 def judge(runs: tuple[Path, ...], output: str) -> int:
     """Judge recorded runs again: the same verdicts, without Docker."""
     from testbed import show
-    from testbed.campaign import COLUMNS, combined, verdict_rows
+    from testbed.campaign import combined, show_verdicts, verdict_rows
     from testbed.judge import exit_code, judge_run
     from testbed.recording import Run
 
-    codes = []
+    codes, rows = [], []
     for path in runs:
         verdicts = judge_run(Run.open(path))
-        show.rows(verdict_rows(path.name, verdicts), output, title=str(path), columns=COLUMNS)
+        if output == "table":
+            show_verdicts(str(path), path.name, verdicts)
+        rows += [{**row, "run": str(path)} for row in verdict_rows(path.name, verdicts)]
         codes.append(exit_code(verdicts))
+    if output != "table":
+        show.rows(rows, output)
     return combined(codes)
 
 
@@ -298,15 +302,12 @@ def main(argv: list[str] | None = None) -> None:
         error.show()
         status = errors.EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        click.echo("interrupted: faults are healed, and beds that this command brought up are removed", err=True)
         status = errors.EXIT_INTERRUPTED
     except BedError as error:
-        click.echo(
-            click.style("error: ", fg="red", bold=True)
-            + error.message
-            + (f"\n  next: {error.hint}" if error.hint else ""),
-            err=True,
-        )
+        from testbed import show
+
+        show.problem(error)
         status = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,16 +6,18 @@ The NIC takes over what Docker ties to the namespace (networks, addresses, names
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from testbed.address_block import AddressBlock
 from testbed.errors import ScenarioError
 from testbed.topology import LABEL, Host, Role, Topology, labels_of
 
 NIC_SUFFIX = "-nic"
+FREE_SUBNETS = 100
+"""Third octet of the first subnet for networks whose file gives no addresses."""
 OWN_IMAGES = ("nic", "node", "slb", "tftp", "proxy")
 
 # Keys that belong to the owner of the namespace: compose refuses them, or Docker ignores them, on a container that joins another's.
@@ -47,6 +49,33 @@ def with_nics(config: Mapping[str, Any], topology: Topology, images: Mapping[str
         else:
             services[name] = service
     result["services"] = services
+    return result
+
+
+def within_block(config: Mapping[str, Any], block: AddressBlock) -> dict[str, Any]:
+    """Every network internal and, where the file gives it no addresses, a /24 in the bed's own block; no port published.
+
+    A bed's packets never go anywhere but to its own containers, whosever compose file it is.
+    """
+    result = deepcopy(dict(config))
+    networks = result.setdefault("networks", {})
+    for service in result["services"].values():
+        service.pop("ports", None)
+        for name in _mapping(service.get("networks")) if not service.get("network_mode") else ():
+            networks.setdefault(name, None)
+    for place, (name, options) in enumerate(sorted(networks.items())):
+        options = dict(options or {})
+        if options.get("external"):
+            raise ScenarioError(
+                "a network of a bed cannot be external: its packets would leave the bed",
+                file="compose file",
+                path=f"networks.{name}.external",
+                hint="give the bed a network of its own",
+            )
+        options["internal"] = True
+        if not (options.get("ipam") or {}).get("config"):
+            options["ipam"] = {"config": [{"subnet": f"{block.prefix}.{FREE_SUBNETS + place}.0/24"}]}
+        networks[name] = options
     return result
 
 
@@ -153,9 +182,3 @@ def _mapping(value: Any) -> dict[str, Any]:
         pairs = (str(item).partition("=") for item in value)
         return {key: rest if sign else None for key, sign, rest in pairs}
     return dict(value)
-
-
-def overlapping(prefix: str, others: list[str]) -> str:
-    """The first of the other blocks that overlaps this one (CIDRs), or an empty string."""
-    block = ipaddress.ip_network(prefix)
-    return next((other for other in others if block.overlaps(ipaddress.ip_network(other))), "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import yaml
 
 from testbed import state
 from testbed.address_block import AddressBlock, free_block
-from testbed.compose_file import OWN_IMAGES, active_services, with_nics
+from testbed.compose_file import OWN_IMAGES, active_services, with_nics, within_block
 from testbed.document import read_document
 from testbed.engine import compose, containers, network
 from testbed.errors import UsageError
@@ -35,16 +35,16 @@ class BedSpec:
 
 
 def generate(
-    spec: BedSpec, images: dict[str, str], check: Callable[[Topology], None]
+    spec: BedSpec, images: dict[str, str], check: Callable[[Topology], None], avoid: Iterable[str] = ()
 ) -> tuple[Topology, Path, AddressBlock]:
     """Resolve the compose files, choose a block, write the generated compose file and what it mounts. Nothing is started.
 
-    ``check`` may refuse the topology before anything is written.
+    ``check`` may refuse the topology before anything is written; blocks in ``avoid`` (CIDRs) are not chosen.
     """
-    block = free_block(network.taken(), wanted=spec.prefix or os.environ.get("BED_PREFIX"))
+    block = free_block([*network.taken(), *avoid], wanted=spec.prefix or os.environ.get("BED_PREFIX"))
     topology, config = resolve(spec, block)
     check(topology)
-    config = with_nics(config, topology, images)
+    config = within_block(with_nics(config, topology, images), block)
     values = {**block.values, "IDLE_TIMEOUT": f"{topology.timers.idle_s:g}"}
     folder = state.bed_folder(spec.name)
     state.forget_bed(spec.name)

@@ -1,13 +1,18 @@
-"""Overlays name files beside themselves; compose would look beside the first file. So relative paths are made absolute beforehand."""
+"""Overlays: files laid over one another as compose does it.
+
+An overlay names files beside itself; compose would look beside the first file. So relative paths are made absolute beforehand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from testbed.topology import labels_of
 
 
 def standalone(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
@@ -68,3 +73,41 @@ def _volume(volume: Any, folder: Path) -> Any:
 
 def _path(path: str, folder: Path) -> str:
     return path if path.startswith(("/", "~", "$", "http://", "https://", "git@")) else str((folder / path).resolve())
+
+
+def merged_services(documents: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Services of these compose files (YAML merge keys still in them), later ones over earlier ones, as far as a topology needs it.
+
+    Labels and networks are merged by key; of anything else the later value counts.
+    """
+    result: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        for name, service in (without_merge_keys(document.get("services")) or {}).items():
+            below, above = result.get(name, {}), service or {}
+            both = {**below, **above, "labels": {**labels_of(below), **labels_of(above)}}
+            networks = _networks(below)
+            for network, options in _networks(above).items():
+                networks[network] = {**networks.get(network, {}), **options}
+            if networks:
+                both["networks"] = networks
+            result[name] = both
+    return result
+
+
+def without_merge_keys(value: Any) -> Any:
+    """YAML's ``<<: {...}`` or ``<<: [{...}, ...]`` carried out: a mapping's own keys count, then those of the first one merged."""
+    if isinstance(value, list):
+        return [without_merge_keys(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    own = {key: without_merge_keys(item) for key, item in value.items() if key != "<<"}
+    merges = without_merge_keys(value.get("<<")) or []
+    for merge in merges if isinstance(merges, list) else [merges]:
+        own = {**merge, **own} if isinstance(merge, dict) else own
+    return own
+
+
+def _networks(service: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Compose's two forms of networks as one: name -> options."""
+    networks = service.get("networks") or {}
+    return {name: dict((networks[name] if isinstance(networks, dict) else None) or {}) for name in networks}

@@ -66,7 +66,7 @@ def _rendered(source: Path, target: Path, values: Mapping[str, str], phones: Ite
         raise ScenarioError(
             "the file or folder to mount does not exist",
             file=str(source),
-            hint="paths are relative to the first compose file",
+            hint="relative paths are taken from the folder of the compose file that names them",
         )
     files = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
     if len(files) > MAX_FILES or not any(_needs_filling_in(path) for path in files):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed import __version__
+from testbed import __version__, state
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed, Progress
 from testbed.engine import slb_stats, versions
@@ -62,14 +63,22 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress
         )
         try:
             (folder / "topology.json").write_text(json.dumps(bed.topology.to_json(), indent=1), encoding="utf-8")
-            (folder / "versions.json").write_text(
-                json.dumps(versions.collect(bed.topology), indent=1), encoding="utf-8"
-            )
+            (folder / "versions.json").write_text(json.dumps(versions.collect(bed), indent=1), encoding="utf-8")
+            shutil.copytree(state.bed_folder(spec.name), folder / "bed")
             observe_and_act(bed, loaded, progress)
         finally:
-            bed.close() if options.keep else bed.down()
+            if options.keep:
+                bed.close()
+                progress(
+                    f"bed {spec.name} is left up: `testbed status --name {spec.name}`, `testbed down --name {spec.name}`"
+                )
+            else:
+                bed.down()
     finally:
         recorder.close()
+        if not (folder / "topology.json").exists():
+            # The bed never came up: there is nothing to judge, now or later.
+            shutil.rmtree(folder, ignore_errors=True)
     run = Run.open(folder)
     return run, judge_run(run)
 

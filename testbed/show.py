@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from testbed.errors import BedError
+
 STYLES = {
     "PASS": "green",
     "FAIL": "bold red",
@@ -67,6 +69,17 @@ def progress() -> Any:
         click.echo(click.style(f"[{time.monotonic() - started:6.1f} s] ", dim=True) + line, err=True)
 
     return say
+
+
+def note(line: str) -> None:
+    """One line of data to stdout, below a table."""
+    click.echo(line)
+
+
+def problem(error: BedError, where: str = "") -> None:
+    """An error with what to do next, to stderr."""
+    text = (f"{where}: " if where else "") + error.message + (f"\n  next: {error.hint}" if error.hint else "")
+    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
 
 
 def say(line: str) -> None:

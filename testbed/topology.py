@@ -1,14 +1,15 @@
 """The bed as a value: hosts, roles, links and addresses, read from a resolved compose file and its labels.
 
-Labels of a compose service: ``testbed.role`` (one of Role) or ``testbed.host: "true"`` makes it a host; ``testbed.rank`` orders
-call controls and web hosts (0 first); ``testbed.addresses`` are further addresses of its NIC, ``testbed.prefix`` is the block its
-phones live in.
+Labels of a compose service: ``testbed.role`` (one of Role) or ``testbed.host: "true"`` makes it a host, ``testbed.host: "false"``
+takes it out; ``testbed.rank`` orders call controls and web hosts (0 first); ``testbed.addresses`` are further addresses of its NIC,
+``testbed.prefix`` is the block its phones live in.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +18,10 @@ from testbed.errors import ScenarioError, UsageError
 from testbed.profile import PROFILES, Profile
 
 LABEL = "testbed."
+LABELS = ("role", "host", "rank", "addresses", "prefix")
+OWN_LABELS = ("bed", "nic", "workload")
+"""What the generated file says of its containers; nobody else does."""
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class Role(StrEnum):
@@ -155,7 +160,10 @@ def topology_of(
     """Topology of a resolved compose file; ``phones`` are spread over the phone hosts, half in each where there are two."""
     file = files[-1] if files else "compose file"
     services = config.get("services") or {}
-    labelled = {name: service for name, service in services.items() if _is_host(labels_of(service))}
+    for name, service in services.items():
+        if problem := label_problem(labels_of(service)):
+            raise ScenarioError(problem[0], file=file, path=f"services.{name}.labels", hint=problem[1])
+    labelled = {name: service for name, service in services.items() if is_host(labels_of(service))}
     if not labelled:
         raise ScenarioError(
             "no service has a testbed label",
@@ -170,8 +178,31 @@ def topology_of(
     return Topology(bed=bed, prefix=prefix, profile=profile, hosts=hosts, files=files)
 
 
-def _is_host(labels: Mapping[str, str]) -> bool:
-    return LABEL + "role" in labels or labels.get(LABEL + "host", "").lower() == "true"
+def label_problem(labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """What is wrong with a service's labels that begin with ``testbed.``, and a hint; None where nothing is."""
+    for label, value in labels.items():
+        word = label.removeprefix(LABEL)
+        if not label.startswith(LABEL) or (word in LABELS and word not in ("host", "role")):
+            continue
+        if word in OWN_LABELS:
+            return f"the label {label} is the test-bed's own", "it puts it on the containers it makes: remove it"
+        if word not in LABELS:
+            return f"unknown label {label!r}", _closest(label, [LABEL + known for known in LABELS], "known labels: ")
+        if word == "host" and value.lower() not in _BOOLEANS:
+            return f"{label} is {value!r}", "true, yes or 1 makes the service a host; false, no or 0 does not"
+        if word == "role" and value not in list(Role):
+            return f"unknown role {value!r}", _closest(value, list(Role), "known roles: ")
+    return None
+
+
+def _closest(word: str, known: Sequence[str], intro: str) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return (f"did you mean {close[0]!r}? " if close else "") + intro + ", ".join(known)
+
+
+def is_host(labels: Mapping[str, str]) -> bool:
+    """Whether a service with these labels is a host of the bed."""
+    return _BOOLEANS[labels.get(LABEL + "host", str(LABEL + "role" in labels)).lower()]
 
 
 def _shares(phones: int, fleets: list[str]) -> dict[str, tuple[int, int]]:
@@ -188,9 +219,6 @@ def _shares(phones: int, fleets: list[str]) -> dict[str, tuple[int, int]]:
 def _host(name: str, service: Mapping[str, Any], file: str, share: tuple[int, int], prefix: str) -> Host:
     labels = labels_of(service)
     path = f"services.{name}.labels"
-    word = labels.get(LABEL + "role", Role.OTHER)
-    if word not in [role.value for role in Role]:
-        raise ScenarioError(f"unknown role {word!r}", file=file, path=path, hint="known roles: " + ", ".join(Role))
     phone_prefix = labels.get(LABEL + "prefix", "")
     try:
         capacity = ipaddress.ip_network(phone_prefix).num_addresses - 2 if phone_prefix else 0
@@ -212,8 +240,8 @@ def _host(name: str, service: Mapping[str, Any], file: str, share: tuple[int, in
         )
     return Host(
         name=name,
-        role=Role(word),
-        links=_links(name, service, prefix),
+        role=Role(labels.get(LABEL + "role", Role.OTHER)),
+        links=_links(name, service, prefix, file),
         image=str(service.get("image", "")),
         rank=rank,
         addresses=addresses,
@@ -223,7 +251,7 @@ def _host(name: str, service: Mapping[str, Any], file: str, share: tuple[int, in
     )
 
 
-def _links(name: str, service: Mapping[str, Any], prefix: str) -> tuple[Link, ...]:
+def _links(name: str, service: Mapping[str, Any], prefix: str, file: str) -> tuple[Link, ...]:
     """The link in the bed's own block first (it has the host's main address): compose keeps no order of networks."""
     networks = service.get("networks") or {"default": None}
     if isinstance(networks, list):
@@ -233,4 +261,8 @@ def _links(name: str, service: Mapping[str, Any], prefix: str) -> tuple[Link, ..
         Link(host=name, network=network, address=str((options or {}).get("ipv4_address") or ""))
         for network, options in networks.items()
     ]
-    return tuple(sorted(links, key=lambda link: not (link.address and ipaddress.ip_address(link.address) in block)))
+    try:
+        return tuple(sorted(links, key=lambda link: not (link.address and ipaddress.ip_address(link.address) in block)))
+    except ValueError as error:
+        hint = "an address like 172.26.1.100"
+        raise ScenarioError(str(error), file=file, path=f"services.{name}.networks", hint=hint) from None

@@ -123,6 +123,7 @@ def rehome(kind: str = "kill") -> Recording:
             first.send(BEGAN_S + 0.9, sccp(KEEPALIVE), up=True)
         session(recording, index, "ccm-bk", 51_000 + index, own_lost_s + 0.1, HEALING_S)
         _return(recording, index, phone)
+    servers(recording, 13.3, "after")
     return recording
 
 

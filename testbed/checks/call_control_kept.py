@@ -9,8 +9,8 @@ import numpy as np
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, FaultWindow, fault_windows, first, registrations_at, seen, some, steps_ended_s
-from testbed.packets import FIN, RST, Packets
-from testbed.packets_sccp import Keepalive, keepalives, sccp_mask, sccp_messages
+from testbed.packets import FIN, RST, Packets, address_text
+from testbed.packets_sccp import SCCP_PORT, Keepalive, keepalives, sccp_mask, sccp_messages
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 
@@ -29,13 +29,18 @@ def judge_call_control_kept(run: Run, params: CallControlKeptParams) -> Verdict:
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=reason)
     drops: list[Evidence] = []
     answered = 0
+    # A session is what a registered phone has; a standby connection is none, and may well drop with the call control it leads to.
+    active = {str(event["at"]) for event in registrations_at(run, windows[0].began_s).values()}
     for window in windows:
         end_s = window.healed_s if window.healed else steps_ended_s(run)
-        drops += _event_drops(run, window.began_s, end_s)
+        drops += _event_drops(run, active, window.began_s, end_s)
         for host, packets in captures(run).items():
-            drops += _closings(packets, host, window.began_s, end_s)
+            drops += _closings(run, packets, host, active, window.began_s, end_s)
             for pair in keepalives(sccp_messages(packets)):
-                if not window.began_s <= pair.sent.time_s <= end_s:
+                if (
+                    not window.began_s <= pair.sent.time_s <= end_s
+                    or _server(run, packets, pair.sent.frame) not in active
+                ):
                     continue
                 late = _is_late(run, packets, pair)
                 drops += [_unanswered(packets, host, pair)] if late else []
@@ -62,16 +67,28 @@ def _nothing_to_judge(run: Run, windows: list[FaultWindow]) -> str:
     return f"not registered when the fault began: {some(absent)}" if absent else ""
 
 
-def _event_drops(run: Run, since_s: float, until_s: float) -> list[Evidence]:
+def _event_drops(run: Run, active: set[str], since_s: float, until_s: float) -> list[Evidence]:
     return [
         event.proves(f"{event['phone']}: {event.event.name} {event['cause'] or event['at'] or ''}".rstrip())
         for event in seen(run, *_DROPS, since_s=since_s, until_s=until_s)
+        if (event["at"] or event["from"] or event.event.host) in active and event["state"] != "standby"
     ]
 
 
-def _closings(packets: Packets, host: str, since_s: float, until_s: float) -> Iterator[Evidence]:
+def _server(run: Run, packets: Packets, frame: int) -> str:
+    """Host of the server's side of the connection this frame belongs to."""
+    index = int(np.searchsorted(packets.frame, frame))
+    address = packets.dst[index] if packets.dport[index] == SCCP_PORT else packets.src[index]
+    return run.topology.host_of(address_text(int(address)))
+
+
+def _closings(
+    run: Run, packets: Packets, host: str, active: set[str], since_s: float, until_s: float
+) -> Iterator[Evidence]:
     inside = (packets.time_s >= since_s) & (packets.time_s <= until_s)
     for index in np.flatnonzero(sccp_mask(packets) & (packets.tcp_flags & (FIN | RST) > 0) & inside).tolist():
+        if _server(run, packets, int(packets.frame[index])) not in active:
+            continue
         yield Evidence(text=f"FIN or RST on port 2000 at {host}", capture=packets.file, frame=int(packets.frame[index]))
 
 

@@ -16,6 +16,7 @@ from testbed.checks.facts import (
     some,
 )
 from testbed.recording import Run
+from testbed.topology import Role
 from testbed.verdict import Evidence, Status, Verdict
 
 When = Literal["before", "after"]
@@ -104,6 +105,7 @@ def judge_recovered(run: Run, params: RecoveredParams) -> Verdict:
     states = _servers_after(run, windows)
     controls = call_controls(run)[:1]
     phones = run.topology.phones if controls else ()
+    slb = next((host.name for host in run.topology.with_role(Role.SLB)), "")
     at_s = _instant_s(run, "after")
     if reason := _no_recovery_to_judge(windows, bool(states), bool(phones), at_s):
         return Verdict(check="recovered", status=Status.INCONCLUSIVE, summary=reason)
@@ -118,6 +120,9 @@ def judge_recovered(run: Run, params: RecoveredParams) -> Verdict:
         proof += [Evidence(text=f"{phone} is not at {controls[0]}") for phone in away]
         summary = "; ".join(parts)
         return Verdict(check="recovered", status=Status.FAIL, summary=summary, evidence=first(proof), figures=figures)
+    if slb and not states:
+        summary = f"{slb} said nothing of its servers: its configuration needs `stats socket /run/haproxy/admin.sock`"
+        return Verdict(check="recovered", status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     parts = [f"{len(phones)} phones are back at {controls[0]}"] if phones else []
     parts += [f"{len(states)} servers are up"] if states else []
     proof = [window.healed.proves(f"{window} healed") for window in windows if window.healed]

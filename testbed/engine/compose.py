@@ -18,17 +18,26 @@ RESOLVE_TIMEOUT_S = 60
 UP_TIMEOUT_S = 300
 
 
-def resolve(files: Sequence[Path], *, project: str, env: Mapping[str, str]) -> dict[str, Any]:
-    """What ``compose config`` makes of these files. A refusal is the user's file's fault: ScenarioError with compose's own words."""
+def resolve(
+    files: Sequence[Path], *, project: str, env: Mapping[str, str], originals: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """What ``compose config`` makes of these files. A refusal is the user's file's fault: ScenarioError with compose's own words.
+
+    ``originals``: the user's file behind each of ``files``, where some of these are copies; the error names the user's.
+    """
     command = [*_compose(), "-p", project]
     for file in files:
         command += ["-f", str(file)]
     done = _run([*command, "config"], env, RESOLVE_TIMEOUT_S)
     if done.returncode:
+        originals = originals or files
+        said = _said(done)
+        for file, original in zip(files, originals, strict=True):
+            said = said.replace(str(file), str(original))
         raise ScenarioError(
-            f"compose refuses it: {_said(done)}",
-            file=" + ".join(str(file) for file in files),
-            hint="`testbed validate FILE` checks a compose file without starting anything",
+            f"compose refuses it: {said}",
+            file=" + ".join(str(file) for file in originals),
+            hint="mend the file; `testbed validate FILE` checks its YAML and its labels without starting anything",
         )
     config = yaml.safe_load(done.stdout)
     if not isinstance(config, dict):

@@ -37,6 +37,7 @@ class Container:
     host: str
     is_nic: bool
     image: str
+    image_id: str
     state: str
     exit_code: int
     addresses: dict[str, str]
@@ -69,6 +70,7 @@ def _value(container: SdkContainer) -> Container:
         host=labels.get(NIC_LABEL) or labels.get(WORKLOAD_LABEL, ""),
         is_nic=NIC_LABEL in labels,
         image=attrs["Config"]["Image"],
+        image_id=attrs["Image"],
         state=attrs["State"]["Status"],
         exit_code=attrs["State"]["ExitCode"],
         joins=network_mode.partition("container:")[2],

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
+from typing import Any, Protocol
 
 from testbed import __version__
+from testbed.engine import containers
 from testbed.engine.client import connect, engine_info, find_compose
 from testbed.topology import Topology
 
 
-def collect(topology: Topology) -> dict[str, Any]:
+class HasTopology(Protocol):
+    """A bed, as far as this needs one."""
+
+    @property
+    def topology(self) -> Topology: ...
+
+
+def collect(bed: HasTopology) -> dict[str, Any]:
     """What ``versions.json`` holds."""
     client = connect()
     try:
@@ -23,6 +31,6 @@ def collect(topology: Topology) -> dict[str, Any]:
         "kernel": platform.release(),
         "engine": {"version": engine.version, "api": engine.api},
         "compose": find_compose().version,
-        "images": {host.name: host.image for host in topology.hosts},
-        "under_test": [host.name for host in topology.hosts if not host.ours],
+        "images": {c.host: f"{c.image} {c.image_id}" for c in containers.containers(bed.topology.bed) if not c.is_nic},
+        "under_test": [host.name for host in bed.topology.hosts if not host.ours],
     }

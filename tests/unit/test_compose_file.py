@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from test_topology import config
 
-from testbed.compose_file import active_services, with_nics
+from testbed.address_block import AddressBlock
+from testbed.compose_file import active_services, with_nics, within_block
 from testbed.errors import ScenarioError
 from testbed.topology import topology_of
 
@@ -88,3 +89,21 @@ def test_services_of_a_profile_nobody_asked_for_are_left_out():
 
 def test_a_server_may_listen_on_a_further_address_before_the_nic_has_added_it():
     assert generated()["slb-nic"]["sysctls"] == {"net.ipv4.ip_nonlocal_bind": 1}
+
+
+def test_a_users_networks_become_internal_get_addresses_of_the_bed_and_publish_nothing():
+    config = {
+        "services": {"web": {"ports": ["80:80"], "networks": {"default": None}}, "db": {"networks": ["back"]}},
+        "networks": {"back": {"ipam": {"config": [{"subnet": "10.9.0.0/24"}]}}},
+    }
+    result = within_block(config, AddressBlock("172.30"))
+    assert "ports" not in result["services"]["web"]
+    assert result["networks"] == {
+        "back": {"internal": True, "ipam": {"config": [{"subnet": "10.9.0.0/24"}]}},
+        "default": {"internal": True, "ipam": {"config": [{"subnet": "172.30.101.0/24"}]}},
+    }
+
+
+def test_an_external_network_is_refused():
+    with pytest.raises(ScenarioError, match=r"networks\.lan\.external"):
+        within_block({"services": {}, "networks": {"lan": {"external": True}}}, AddressBlock("172.30"))

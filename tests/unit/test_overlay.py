@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from testbed.overlay import standalone, with_absolute_paths
+from testbed.overlay import merged_services, standalone, with_absolute_paths, without_merge_keys
 
 
 def test_an_overlay_elsewhere_names_files_beside_itself(tmp_path: Path):
@@ -54,3 +54,27 @@ def test_every_kind_of_relative_path_is_made_absolute_and_nothing_else():
     ]
     assert changed["build"] == {"context": "/users/files/ctx"}
     assert changed["env_file"] == "/users/files/env"
+
+
+def test_labels_and_networks_of_a_service_are_merged_and_of_anything_else_the_later_counts():
+    bed = {"services": {"a": {"image": "x", "labels": ["testbed.role=slb"], "networks": {"n": {"ipv4_address": "1"}}}}}
+    mine = {
+        "services": {
+            "a": {"image": "y", "labels": {"testbed.rank": 1}, "networks": ["n", "m"], "profiles": ["p"]},
+            "b": None,
+        }
+    }
+    assert merged_services([bed, mine]) == {
+        "a": {
+            "image": "y",
+            "labels": {"testbed.role": "slb", "testbed.rank": "1"},
+            "networks": {"n": {"ipv4_address": "1"}, "m": {}},
+            "profiles": ["p"],
+        },
+        "b": {"labels": {}},
+    }
+
+
+def test_merge_keys_give_what_the_mapping_itself_does_not_say():
+    value = {"<<": [{"a": 1, "b": 1}, {"b": 2, "c": 2}], "a": 0, "deep": {"<<": {"x": 1}}}
+    assert without_merge_keys(value) == {"a": 0, "b": 1, "c": 2, "deep": {"x": 1}}

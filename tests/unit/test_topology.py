@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from testbed.errors import ScenarioError, UsageError
-from testbed.topology import Role, Topology, device_name, topology_from_json, topology_of
+from testbed.topology import (
+    Role,
+    Topology,
+    device_name,
+    is_host,
+    label_problem,
+    topology_from_json,
+    topology_of,
+)
 
 
 def config() -> dict[str, Any]:
@@ -91,6 +99,9 @@ def test_an_unknown_host_is_refused_with_the_known_ones():
         ({"testbed.role": "slb", "testbed.addresses": "172.26.1"}, "172.26.1"),
         ({"testbed.role": "web-host", "testbed.rank": "first"}, "first"),
         ({"testbed.role": "phone", "testbed.prefix": "172.26.16.0/30"}, "do not fit"),
+        ({"testbed.rol": "phone"}, "unknown label 'testbed.rol'"),
+        ({"testbed.host": "maybe"}, "testbed.host is 'maybe'"),
+        ({"testbed.host": "true", "testbed.nic": "x"}, "the label testbed.nic is the test-bed's own"),
     ],
 )
 def test_a_bad_label_is_refused_with_file_and_path(labels: dict[str, str], said: str):
@@ -112,3 +123,34 @@ def test_a_compose_file_without_labels_is_refused_with_what_to_add():
         topology_of({"services": {"web": {}}}, bed="t", prefix="172.26.0.0/16", profile="quick", phones=0)
     assert "testbed.host" in caught.value.hint
     assert "web" in caught.value.hint
+
+
+def test_an_unknown_label_is_refused_with_the_closest_and_the_known_ones():
+    problem = label_problem({"other.rol": "x", "testbed.rol": "phone"})
+    assert problem is not None
+    assert problem[1].startswith("did you mean 'testbed.role'? known labels: testbed.role, testbed.host, ")
+
+
+def test_an_unknown_label_counts_also_on_a_service_that_is_no_host():
+    services = {"a": {"labels": {"testbed.host": "true"}}, "b": {"labels": {"testbed.rol": "phone"}}}
+    with pytest.raises(ScenarioError, match=r"services\.b\.labels: unknown label 'testbed\.rol'"):
+        topology_of({"services": services}, bed="t", prefix="172.26.0.0/16", profile="quick", phones=0)
+
+
+@pytest.mark.parametrize("word", ["true", "True", "yes", "1"])
+def test_a_service_is_a_host_however_yaml_spells_true(word: str):
+    assert label_problem({"testbed.host": word}) is None
+    assert is_host({"testbed.host": word})
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "0"])
+def test_a_service_is_no_host_however_yaml_spells_false_even_with_a_role(word: str):
+    assert label_problem({"testbed.host": word}) is None
+    assert not is_host({"testbed.host": word})
+    assert not is_host({"testbed.host": word, "testbed.role": "slb"})
+
+
+def test_an_address_that_is_none_is_refused_with_its_service():
+    service = {"labels": {"testbed.host": "true"}, "networks": {"voice": {"ipv4_address": "172.26.1"}}}
+    with pytest.raises(ScenarioError, match=r"services\.x\.networks: '172\.26\.1' does not appear"):
+        topology_of({"services": {"x": service}}, bed="t", prefix="172.26.0.0/16", profile="quick", phones=0)

@@ -213,3 +213,13 @@ def test_one_verdict_fails_when_requests_moved_but_a_session_dropped(tmp_path: P
     verdict = redirected_with_call_control(recording, tmp_path)
     assert verdict.status is Status.FAIL
     assert PHONES[1] in verdict.summary
+
+
+def test_a_standby_connection_that_drops_is_no_session_lost(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.event(6.0, "phones-1", "KeepaliveMissed", phone=PHONES[1], at="ccm-bk", missed=1)
+    recording.event(
+        6.5, "phones-1", "CallControlLost", phone=PHONES[1], at="ccm-bk", cause="keepalive", state="standby"
+    )
+    stories.signalling(recording, 0, "ccm-bk", 60_001).reset(6.6, up=False)
+    assert kept(recording, tmp_path).status is Status.PASS
