@@ -149,11 +149,14 @@ def scenarios(output: str) -> int:
 def validate(files: tuple[str, ...]) -> int:
     """Check scenario and compose files, without Docker."""
     from testbed import show
-    from testbed.validate import validate_file
+    from testbed.validate import validate_all
 
-    for file in files:
-        show.say(validate_file(file))
-    return errors.EXIT_OK
+    good, bad = validate_all(files)
+    for line in good:
+        show.say(line)
+    for error in bad:
+        show.problem(error)
+    return errors.EXIT_USAGE if bad else errors.EXIT_OK
 
 
 @cli.command()

@@ -67,7 +67,9 @@ def resolve(spec: BedSpec, block: AddressBlock) -> tuple[Topology, dict[str, Any
         read_document(file)
     with tempfile.TemporaryDirectory(prefix="testbed-") as folder:
         files = standalone(spec.files, Path(folder))
-        config = active_services(compose.resolve(files, project=containers.project_of(spec.name), env=block.values))
+        config = active_services(
+            compose.resolve(files, originals=spec.files, project=containers.project_of(spec.name), env=block.values)
+        )
     topology = topology_of(
         config,
         bed=spec.name,

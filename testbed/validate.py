@@ -28,6 +28,8 @@ _VARIABLE = re.compile(
 )
 """Compose's variables. Source: docs.docker.com, compose file reference, interpolation."""
 
+_REFERENCE = "the compose file reference says what may stand here"
+
 
 def validate_all(files: Iterable[str]) -> tuple[list[str], list[BedError]]:
     """What validate_file says of each: lines of the good ones, errors of the bad ones."""
@@ -147,7 +149,7 @@ def _check_service(service: Any, document: Document, where: Where) -> None:
         value = (service or {}).get(key)
         _must_be(value, (dict, list), document, (*where, key))
         if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-            raise document.error("must be a list of words", (*where, key))
+            raise document.error("must be a list of words", (*where, key), hint=_REFERENCE)
     for name, options in _items((service or {}).get("networks")):
         _must_be(options, dict, document, (*where, "networks", name))
     if problem := label_problem(labels_of(service or {})):
@@ -162,7 +164,7 @@ def _must_be(value: Any, kind: type | tuple[type, ...], document: Document, wher
     """Nothing at all is always fine: compose takes it as empty."""
     if value is not None and not isinstance(value, kind):
         words = "a mapping, `key: value`" if kind is dict else "a mapping or a list"
-        raise document.error(f"must be {words}", where, hint="the compose file reference says what may stand here")
+        raise document.error(f"must be {words}", where, hint=_REFERENCE)
 
 
 def _interpolated(value: Any, values: Mapping[str, str], document: Document, where: Where) -> Any:

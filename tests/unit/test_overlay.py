@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
+from testbed.engine import compose
+from testbed.errors import ScenarioError
 from testbed.overlay import merged_services, standalone, with_absolute_paths, without_merge_keys
 
 
@@ -78,3 +82,16 @@ def test_labels_and_networks_of_a_service_are_merged_and_of_anything_else_the_la
 def test_merge_keys_give_what_the_mapping_itself_does_not_say():
     value = {"<<": [{"a": 1, "b": 1}, {"b": 2, "c": 2}], "a": 0, "deep": {"<<": {"x": 1}}}
     assert without_merge_keys(value) == {"a": 0, "b": 1, "c": 2, "deep": {"x": 1}}
+
+
+def test_composes_refusal_names_the_users_file_and_not_our_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    copy, original = tmp_path / "out/1-mine.yaml", Path("/users/mine.yaml")
+    said = f"The Compose file '{copy}' is invalid because:\nUnsupported config option for services.slb: 'imaage'"
+    done = subprocess.CompletedProcess[str](args=[], returncode=1, stdout="", stderr=said)
+    monkeypatch.setattr(compose, "_compose", lambda: ("compose",))
+    monkeypatch.setattr(compose, "_run", lambda *_: done)
+    with pytest.raises(ScenarioError) as caught:
+        compose.resolve([Path("/bed.yaml"), copy], originals=[Path("/bed.yaml"), original], project="t", env={})
+    assert str(tmp_path) not in caught.value.message
+    assert caught.value.message.startswith("/bed.yaml + /users/mine.yaml: compose refuses it: ")
+    assert "The Compose file '/users/mine.yaml' is invalid" in caught.value.message
