@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from testbed.errors import EngineError
+from testbed.errors import EngineError, UsageError
 
 FIGURE = "172.26"
 CANDIDATES = (FIGURE, *(f"172.{n}" for n in (27, 28, 29, 30, 25, 24, 23)), *(f"10.{n}" for n in range(200, 240)))
@@ -42,6 +43,10 @@ class AddressBlock:
 
 def free_block(taken: Iterable[str], wanted: str | None = None) -> AddressBlock:
     """The first candidate that overlaps none of ``taken`` (CIDRs of Docker networks and host routes); EngineError says who is in the way."""
+    if wanted and not re.fullmatch(r"(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])\.(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])", wanted):
+        raise UsageError(
+            f"BED_PREFIX={wanted} is no block", hint="two numbers, the first half of an address: BED_PREFIX=10.77"
+        )
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in taken]
     clash = ""
     for prefix in (wanted,) if wanted else CANDIDATES:

@@ -31,6 +31,10 @@ ORCHESTRATOR = "testbed"
 Progress = Callable[[str], None]
 
 
+class BedExists(UsageError):
+    """The name is taken: nothing was started, and nothing of the bed that has it may be touched."""
+
+
 class Bed:
     """One bed, up. Made by ``Bed.up`` or ``Bed.attach``; ``close`` ends our streams, ``down`` removes the bed."""
 
@@ -66,11 +70,6 @@ class Bed:
         captures_folder: Path = Path("captures"),
     ) -> Bed:
         """Bring a bed up until every phone is registered. With ``capture_at``, captures listen before any workload starts."""
-        if containers.containers(spec.name):
-            raise UsageError(
-                f"a bed named {spec.name!r} is there already",
-                hint=f"`testbed down --name {spec.name}`, or choose another --name",
-            )
         avoid: list[str] = []
         while True:
             bed = None
@@ -80,8 +79,10 @@ class Bed:
                 bed.follow()
                 bed.wait_ready()
                 return bed
+            except BedExists:
+                raise
             except BaseException as error:
-                remove_quietly(spec.name)
+                remove_started(spec.name, error)
                 # Somebody else's network came up in this block since it was chosen.
                 if isinstance(error, EngineError) and "overlap" in error.output and len(avoid) < MAX_BLOCKS_TRIED:
                     progress(f"the block {avoid[-1]} was taken meanwhile: trying another")
@@ -104,6 +105,11 @@ class Bed:
     ) -> Bed:
         """All containers started; the block that was chosen is added to ``avoid``, should it turn out to be taken."""
         with state.machine_lock():
+            if containers.containers(spec.name):
+                raise BedExists(
+                    f"a bed named {spec.name!r} is there already",
+                    hint=f"`testbed down --name {spec.name}`, or choose another --name",
+                )
             topology, file, block = generate(spec, images, check, avoid)
             avoid.append(block.cidr)
             progress(
@@ -225,9 +231,9 @@ class Bed:
             self.close()
 
     def down(self) -> None:
-        """Close, then remove the bed's containers, networks and files."""
+        """Close, then remove the bed's containers, networks and files: with them goes what could not be healed."""
         try:
-            self.close()
+            self.close_quietly()
         finally:
             remove(self.topology.bed)
 
@@ -240,8 +246,14 @@ class Bed:
     # -- what is in it
 
     def states(self) -> dict[str, str]:
-        """Host -> Docker's word for its workload's state, asked now."""
-        return {c.host: c.state for c in containers.containers(self.topology.bed) if not c.is_nic}
+        """Host -> Docker's word for its workload's state, asked now; "gone" for one that is no more, "no NIC" for one cut adrift."""
+        found = containers.containers(self.topology.bed)
+        workloads = {c.host: c.state for c in found if not c.is_nic}
+        nics = {c.host for c in found if c.is_nic and c.state == "running"}
+        return {
+            host.name: workloads.get(host.name, "gone") if host.name in nics else "no NIC"
+            for host in self.topology.hosts
+        }
 
     def ask(self, host: str, request: dict[str, Any]) -> dict[str, Any]:
         """Ask a role through its control socket."""
@@ -310,7 +322,12 @@ def remove(name: str) -> None:
     state.forget_bed(name)
 
 
-def remove_quietly(name: str) -> None:
-    """Remove what there is of a bed while another error is on its way."""
-    with contextlib.suppress(BedError):
+def remove_started(name: str, error: BaseException) -> None:
+    """Remove what there is of a bed that could not be brought up; what stays is said instead of the error that is on its way."""
+    try:
         remove(name)
+    except CleanupIncomplete as incomplete:
+        raise incomplete from error
+    except BedError:
+        # No engine answers any more: the error that is on its way says so.
+        return

@@ -45,6 +45,12 @@ class Campaign:
         loaded = self._load(words, run_all)
         if self.keep and len(loaded) > 1:
             raise UsageError("--keep leaves one bed up: name one scenario")
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the folder {self.runs}: {error.strerror}", hint="--runs names another"
+            ) from None
         say = show.progress()
         options = RunOptions(images=build_all(say), runs=self.runs, keep=self.keep, bed=self.bed)
         codes: list[int] = []

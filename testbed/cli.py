@@ -295,10 +295,17 @@ def compose_files(words: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """The first Ctrl-C or SIGTERM ends us in order: faults are healed and beds removed on the way out, which no second one stops."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: click.echo("cleaning up, a moment", err=True))
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point: errors become one message with what to do next, and an exit status."""
-    # SIGTERM ends us as Ctrl-C does, so that faults are healed and beds removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         status = cli.main(args=argv, standalone_mode=False)
     except click.ClickException as error:
@@ -315,6 +322,12 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = errors.EXIT_OK
+    except OSError as error:
+        click.echo(
+            f"error: {error.strerror or error}: {error.filename or ''}\n  next: check that folder, and the space on its disk",
+            err=True,
+        )
+        status = errors.EXIT_ENVIRONMENT
     except Exception as error:
         if os.environ.get("TESTBED_DEBUG"):
             raise

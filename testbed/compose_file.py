@@ -44,6 +44,13 @@ def with_nics(config: Mapping[str, Any], topology: Topology, images: Mapping[str
         if service.get("image") in {f"testbed-{image}" for image in OWN_IMAGES}:
             service["image"] = images[service["image"].removeprefix("testbed-")]
         if name in hosts:
+            if name + NIC_SUFFIX in result["services"]:
+                raise ScenarioError(
+                    f"the name {name}{NIC_SUFFIX} is that of the NIC of {name}",
+                    file=topology.files[-1] if topology.files else "compose file",
+                    path=f"services.{name}{NIC_SUFFIX}",
+                    hint="give your service another name",
+                )
             services[name + NIC_SUFFIX] = _nic(hosts[name], service, topology, images["nic"])
             services[name] = _workload(hosts[name], service, topology)
         else:

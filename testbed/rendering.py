@@ -20,9 +20,14 @@ MAX_BYTES = 1 << 20
 
 def filled_in(text: str, values: Mapping[str, str]) -> str:
     """``${NAME}`` replaced for every name in values; anything else is the file's own business."""
+    return _filled_in(text.encode(), values).decode()
+
+
+def _filled_in(content: bytes, values: Mapping[str, str]) -> bytes:
+    """The same for a file of any encoding."""
     for name, value in values.items():
-        text = text.replace("${" + name + "}", value)
-    return text
+        content = content.replace(b"${" + name.encode() + b"}", value.encode())
+    return content
 
 
 def rendered_mounts(
@@ -77,18 +82,26 @@ def _rendered(source: Path, target: Path, values: Mapping[str, str], phones: Ite
         if path.name == SEP_TEMPLATE:
             _write_sep_files(path, place.parent, values, phones)
         elif _needs_filling_in(path):
-            place.write_text(filled_in(path.read_text(encoding="utf-8"), values), encoding="utf-8")
+            _write(place, _filled_in(path.read_bytes(), values), like=path)
         else:
-            place.write_bytes(path.read_bytes())
+            _write(place, path.read_bytes(), like=path)
+    for folder in (target, *target.rglob("*/")):
+        folder.chmod(0o755)
     return target / source.name if source.is_file() else target
 
 
 def _write_sep_files(template: Path, folder: Path, values: Mapping[str, str], phones: Iterable[str]) -> None:
-    text = template.read_text(encoding="utf-8")
+    content = template.read_bytes()
     for phone in phones:
         name = f"{phone}.cnf.xml"
         if not (template.parent / name).exists():
-            (folder / name).write_text(filled_in(text, {**values, "DEVICE_NAME": phone}), encoding="utf-8")
+            _write(folder / name, _filled_in(content, {**values, "DEVICE_NAME": phone}), like=template)
+
+
+def _write(file: Path, content: bytes, *, like: Path) -> None:
+    """Readable for the workload's user, whoever that is and whatever our umask; executable where the original is."""
+    file.write_bytes(content)
+    file.chmod(like.stat().st_mode & 0o777 | 0o444)
 
 
 def _needs_filling_in(path: Path) -> bool:

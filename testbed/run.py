@@ -86,23 +86,32 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress
 def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress) -> None:
     """Steady state, steps, steady state; captures have been running since before the first workload."""
     bed.record("RunStarted", scenario=loaded.scenario.scenario, version=__version__)
-    await_steady(bed, "before")
-    record_slb(bed, "before")
+    await_steady(bed, "before", set())
+    servers = record_slb(bed, "before")
     progress(f"{loaded.scenario.scenario}: {len(loaded.scenario.steps)} steps")
     Steps(bed, loaded.scenario, AddressBlock(bed.topology.prefix.removesuffix(".0.0/16"))).perform()
-    await_steady(bed, "after")
+    await_steady(bed, "after", servers)
     record_slb(bed, "after")
     bed.stop_captures()
     bed.record("RunEnded")
 
 
-def await_steady(bed: Bed, when: str) -> None:
-    """Steady: every phone at its primary, every workload running, every server of the SLB up. A miss is for the checks to judge."""
+Server = tuple[str, str, str]
+"""SLB, backend and server."""
+
+
+def await_steady(bed: Bed, when: str, servers: set[Server]) -> None:
+    """Steady: every phone at its primary, every host running, every server of the SLB up, and every one there that was before.
+
+    A miss is recorded, for the checks to judge.
+    """
     timers = bed.topology.timers
     expected = len(bed.topology.phones)
 
     def steady() -> bool:
-        return bed.facts.holds("returned") and set(bed.states().values()) == {"running"} and not servers_down(bed)
+        return (
+            bed.facts.holds("returned") and set(bed.states().values()) == {"running"} and not servers_down(bed, servers)
+        )
 
     try:
         wait_until(
@@ -111,22 +120,27 @@ def await_steady(bed: Bed, when: str) -> None:
         bed.record("SteadyStateReached", when=when, registered=len(bed.recorder.registered), expected=expected)
     except NotReady as error:
         states = ", ".join(f"{host} {state}" for host, state in bed.states().items() if state != "running")
-        detail = "; ".join(filter(None, [error.last_seen, states, ", ".join(servers_down(bed))]))
+        detail = "; ".join(filter(None, [error.last_seen, states, ", ".join(servers_down(bed, servers))]))
         bed.record("SteadyStateMissed", when=when, detail=detail)
 
 
-def servers_down(bed: Bed) -> list[str]:
-    """Servers the SLB does not send requests to, in words."""
-    return [
-        f"{server['backend']}/{server['server']} {server['status']}"
-        for host in bed.topology.with_role(Role.SLB)
-        for server in slb_stats.read(bed, host.name)
-        if not server["status"].startswith(("UP", "no check"))
+def servers_down(bed: Bed, expected: set[Server]) -> list[str]:
+    """Servers the SLB does not send requests to, or says nothing of any more, in words."""
+    rows = [(slb.name, row) for slb in bed.topology.with_role(Role.SLB) for row in slb_stats.read(bed, slb.name)]
+    down = [
+        f"{row['backend']}/{row['server']} {row['status']}"
+        for _, row in rows
+        if not row["status"].startswith(("UP", "no check"))
     ]
+    unheard = expected - {(slb, row["backend"], row["server"]) for slb, row in rows}
+    return down + [f"{backend}/{server} not heard of" for _, backend, server in sorted(unheard)]
 
 
-def record_slb(bed: Bed, when: str) -> None:
-    """HAProxy's own statistics, through its admin socket, as events; an SLB of another make has none."""
+def record_slb(bed: Bed, when: str) -> set[Server]:
+    """HAProxy's own statistics, through its admin socket, as events; an SLB of another make has none. The servers there are."""
+    servers: set[Server] = set()
     for host in bed.topology.with_role(Role.SLB):
         for server in slb_stats.read(bed, host.name):
             bed.record("SlbState", slb=host.name, when=when, **server)
+            servers.add((host.name, server["backend"], server["server"]))
+    return servers

@@ -59,7 +59,16 @@ def forget_bed(bed: str) -> None:
 @contextmanager
 def machine_lock() -> Iterator[None]:
     """One at a time on this machine: choosing a block of addresses and creating the networks in it."""
-    home().mkdir(parents=True, exist_ok=True)
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the folder {home()}: {error.strerror}", hint="TESTBED_HOME names another"
+        ) from None
+    if ":" in str(home()):
+        raise UsageError(
+            f"{home()} has a colon, which compose takes for the end of a path", hint="TESTBED_HOME names another folder"
+        )
     with (home() / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -175,6 +175,7 @@ def topology_of(
     fleets = [name for name, service in labelled.items() if labels_of(service).get(LABEL + "role") == Role.PHONE]
     shares = _shares(phones, fleets)
     hosts = tuple(_host(name, service, file, shares.get(name, (0, 1)), prefix) for name, service in labelled.items())
+    _refuse_shared_prefixes(hosts, file)
     return Topology(bed=bed, prefix=prefix, profile=profile, hosts=hosts, files=files)
 
 
@@ -203,6 +204,19 @@ def _closest(word: str, known: Sequence[str], intro: str) -> str:
 def is_host(labels: Mapping[str, str]) -> bool:
     """Whether a service with these labels is a host of the bed."""
     return _BOOLEANS[labels.get(LABEL + "host", str(LABEL + "role" in labels)).lower()]
+
+
+def _refuse_shared_prefixes(hosts: tuple[Host, ...], file: str) -> None:
+    blocks = [(host.name, ipaddress.ip_network(host.phone_prefix)) for host in hosts if host.phone_prefix]
+    for place, (name, block) in enumerate(blocks):
+        for other, other_block in blocks[:place]:
+            if block.overlaps(other_block):
+                raise ScenarioError(
+                    f"testbed.prefix {block} overlaps that of {other} ({other_block})",
+                    file=file,
+                    path=f"services.{name}.labels",
+                    hint="give each phones host a block of its own",
+                )
 
 
 def _shares(phones: int, fleets: list[str]) -> dict[str, tuple[int, int]]:

@@ -33,8 +33,10 @@ def wait_for_line(file: Path, words: str, timeout_s: float) -> None:
     pytest.fail(f"{words!r} did not come within {timeout_s:g} s")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_behind(number: signal.Signals, tmp_path: Path):
+@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT, signal.SIGTERM]])
+def test_an_interrupted_run_leaves_nothing_behind_however_often_it_is_interrupted(
+    numbers: list[signal.Signals], tmp_path: Path
+):
     (tmp_path / "long.scenario.yaml").write_text(LONG)
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed", "run", tmp_path / "long.scenario.yaml", "--runs", tmp_path / "runs"],
@@ -50,7 +52,9 @@ def test_an_interrupted_run_leaves_nothing_behind(number: signal.Signals, tmp_pa
             time.sleep(0.2)
         [history] = (tmp_path / "runs").glob("*/history.jsonl")
         wait_for_line(history, "FaultConfirmed", 60)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.4)
         _, said = process.communicate(timeout=30)
     finally:
         process.kill()

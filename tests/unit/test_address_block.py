@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.address_block import CANDIDATES, AddressBlock, free_block
-from testbed.errors import EngineError
+from testbed.errors import EngineError, UsageError
 
 
 def test_the_figures_block_comes_first_where_it_is_free():
@@ -28,3 +28,9 @@ def test_the_block_asked_for_is_taken_or_refused_never_another():
     assert free_block([], wanted="10.77").cidr == "10.77.0.0/16"
     with pytest.raises(EngineError, match=r"10\.77"):
         free_block(["10.77.3.0/24"], wanted="10.77")
+
+
+@pytest.mark.parametrize("word", ["foo", "10", "10.256", "10.1.2", "172.26/16", "-1.2"])
+def test_what_is_no_block_is_refused_before_anything_is_asked(word: str):
+    with pytest.raises(UsageError, match=r"10\.77|no block"):
+        free_block([], wanted=word)

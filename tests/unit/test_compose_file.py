@@ -107,3 +107,11 @@ def test_a_users_networks_become_internal_get_addresses_of_the_bed_and_publish_n
 def test_an_external_network_is_refused():
     with pytest.raises(ScenarioError, match=r"networks\.lan\.external"):
         within_block({"services": {}, "networks": {"lan": {"external": True}}}, AddressBlock("172.30"))
+
+
+def test_a_service_with_the_name_of_a_nic_is_refused():
+    source = config()
+    source["services"]["ccm-1-nic"] = {"image": "redis"}
+    topology = topology_of(source, bed="t", prefix="172.26.0.0/16", profile="quick", phones=0)
+    with pytest.raises(ScenarioError, match=r"services\.ccm-1-nic"):
+        with_nics(source, topology, IMAGES)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,24 @@ def test_a_mount_that_does_not_exist_is_refused_by_name(tmp_path: Path):
 )
 def test_only_read_only_bind_mounts_are_rendered(volume: object, source: str):
     assert read_only_source(volume) == source
+
+
+def test_what_is_rendered_is_readable_for_a_workload_whatever_our_umask_and_a_script_stays_one(tmp_path: Path):
+    source = tmp_path / "mine"
+    (source / "sub").mkdir(parents=True)
+    (source / "a.cfg").write_bytes(b"${BED_PREFIX} \xff")
+    (source / "sub" / "run").write_text("#!/bin/sh")
+    (source / "sub" / "run").chmod(0o700)
+    before = os.umask(0o077)
+    try:
+        rendered_mounts({"volumes": [f"{source}:/x:ro"]}, tmp_path / "out", VALUES, ())
+    finally:
+        os.umask(before)
+    folder = tmp_path / "out/0"
+    assert (folder / "a.cfg").read_bytes() == b"10.200 \xff"
+    modes = [
+        oct(path.stat().st_mode & 0o777) for path in (folder, folder / "sub", folder / "a.cfg", folder / "sub/run")
+    ]
+    assert modes[:2] == ["0o755", "0o755"]
+    assert int(modes[2], 8) & 0o444 == 0o444
+    assert modes[3] == "0o744"

@@ -154,3 +154,10 @@ def test_an_address_that_is_none_is_refused_with_its_service():
     service = {"labels": {"testbed.host": "true"}, "networks": {"voice": {"ipv4_address": "172.26.1"}}}
     with pytest.raises(ScenarioError, match=r"services\.x\.networks: '172\.26\.1' does not appear"):
         topology_of({"services": {"x": service}}, bed="t", prefix="172.26.0.0/16", profile="quick", phones=0)
+
+
+def test_phones_hosts_with_overlapping_prefixes_are_refused():
+    source = config()
+    source["services"]["phones-2"]["labels"]["testbed.prefix"] = "172.26.16.128/25"
+    with pytest.raises(ScenarioError, match=r"overlaps that of phones-1"):
+        topology_of(source, bed="t", prefix="172.26.0.0/16", profile="quick", phones=2, files=("mine.yaml",))
