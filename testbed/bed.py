@@ -70,6 +70,7 @@ class Bed:
         captures_folder: Path = Path("captures"),
     ) -> Bed:
         """Bring a bed up until every phone is registered. With ``capture_at``, captures listen before any workload starts."""
+        state.bed_folder(spec.name)  # refuses a name that is none
         avoid: list[str] = []
         while True:
             bed = None

@@ -6,6 +6,7 @@ Roles print events to stdout, Bed collects them into ``history.jsonl``; checks, 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,13 +45,16 @@ def parse_event(line: str) -> Event | None:
         return None
     try:
         record = json.loads(line)
+        time_s = float(record["time_s"])
+        if not math.isfinite(time_s):
+            return None
         return Event(
-            time_s=float(record["time_s"]),
+            time_s=time_s,
             host=str(record["host"]),
             name=str(record["name"]),
             data={key: value for key, value in record.items() if key not in _OWN_KEYS},
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

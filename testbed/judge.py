@@ -27,14 +27,18 @@ def judge_run(run: Run) -> list[Verdict]:
 
 
 def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]:
-    """The implied verdicts (``steady``; ``captures`` where there are any), then one for each expectation, in order."""
-    implied = ["steady", *(["captures"] if captured_hosts(run) else [])]
+    """The implied verdicts (``steady``, ``steps``; ``captures`` where there are any or the scenario asks for some), then one for
+    each expectation, in order; a scenario without any has shown nothing."""
+    implied = ["steady", "steps", *(["captures"] if captured_hosts(run) else [])]
     asked = {kind for kind, _ in expectations}
     verdicts = [judge_expectation(run, kind, KINDS[kind].params()) for kind in implied if kind not in asked]
     doubts = [problem for problems in soundness(run).problems.values() for problem in problems]
     for kind, params in expectations:
         verdict = judge_expectation(run, kind, params)
         verdicts.append(_downgraded(verdict, doubts) if kind in RESTS_ON_PACKETS else verdict)
+    if not expectations:
+        summary = "the scenario expects nothing"
+        verdicts.append(Verdict(check="expectations", status=Status.INCONCLUSIVE, summary=summary))
     return verdicts
 
 
@@ -52,7 +56,8 @@ def write_verdicts(run: Run, verdicts: Sequence[Verdict]) -> None:
         "verdicts": [verdict.to_json() for verdict in verdicts],
     }
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    (run.path / "verdicts.json").write_text(text, encoding="utf-8")
+    # Half a surrogate pair, out of a damaged history, is written as the escape that JSON has for it.
+    (run.path / "verdicts.json").write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UsageError
 from testbed.history import History
 from testbed.profile import Profile
-from testbed.topology import Topology, topology_from_json
+from testbed.topology import Role, Topology, topology_from_json
 
 if TYPE_CHECKING:
     from testbed.packets import Packets
+
+_DAMAGED = "the run folder is damaged: run the scenario again, or copy the folder anew from where it was recorded"
 
 
 class Run:
@@ -35,8 +39,23 @@ class Run:
 
     @cached_property
     def topology(self) -> Topology:
-        """The bed as it was."""
-        return topology_from_json(json.loads((self.path / "topology.json").read_text(encoding="utf-8")))
+        """The bed as it was; UsageError where the file does not hold a whole one."""
+        file = self.path / "topology.json"
+        try:
+            topology = topology_from_json(json.loads(file.read_text(encoding="utf-8")))
+            _take_stock(topology)
+        except KeyError as error:
+            raise UsageError(f"{file} holds no bed: {error} is missing or unknown", hint=_DAMAGED) from None
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise UsageError(f"{file} holds no bed: {str(error).splitlines()[0]}", hint=_DAMAGED) from None
+        return topology
+
+    @cached_property
+    def scenario(self) -> Mapping[str, Any]:
+        """The scenario as plain values, whatever kinds it names; ScenarioError where the file is no YAML mapping."""
+        from testbed.document import read_document
+
+        return read_document(self.path / "scenario.yaml").value
 
     @property
     def profile(self) -> Profile:
@@ -45,13 +64,17 @@ class Run:
 
     @cached_property
     def history(self) -> History:
-        """All events."""
-        return History.read(self.path / "history.jsonl")
+        """All events; UsageError where the file cannot be read."""
+        file = self.path / "history.jsonl"
+        try:
+            return History.read(file)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}", hint=_DAMAGED) from None
 
     def capture_path(self, host: str) -> Path | None:
-        """The capture taken at this host's NIC, or None."""
-        path = self.path / "captures" / f"{host}.pcap"
-        return path if path.is_file() else None
+        """The capture taken at this host's NIC, or None. Looked up, not put together: a damaged history may name any path."""
+        found = {path.stem: path for path in (self.path / "captures").glob("*.pcap") if path.is_file()}
+        return found.get(host)
 
     @cached_property
     def _packets(self) -> dict[str, Packets]:
@@ -67,3 +90,16 @@ class Run:
         if host not in self._packets:
             self._packets[host] = read_capture(path)
         return self._packets[host]
+
+
+def _take_stock(topology: Topology) -> None:
+    """Ask for all that checks will ask for: a value of the wrong sort raises here, and nowhere later."""
+    if not (topology.timers and all(isinstance(phone, str) for phone in topology.phones)):
+        raise ValueError("no timers")
+    for role in Role:
+        topology.with_role(role)
+    for host in topology.hosts:
+        for address in (*host.addresses, *(link.address for link in host.links if link.address)):
+            ipaddress.IPv4Address(address)
+        if host.phone_prefix:
+            ipaddress.IPv4Network(host.phone_prefix)

@@ -165,6 +165,7 @@ class Recording:
         self.topology = topology or bed()
         self.events: list[Event] = []
         self.wires: dict[str, Wire] = {}
+        self.scenario = "scenario: by-hand\n"
 
     def event(self, at_s: float, host: str, name: str, **data: Any) -> None:
         self.events.append(Event(time_s=T0 + at_s, host=host, name=name, data=data))
@@ -210,8 +211,9 @@ class Recording:
         self.event(end_s, "testbed", "StepsEnded")
 
     def fault(self, kind: str, target: str, began_s: float, healing_s: float | None) -> None:
-        """Confirmed 50 ms after the command, healed 50 ms after its command."""
+        """Intended, confirmed 50 ms after the command, healed 50 ms after its command."""
         common = {"fault_id": f"{kind}-{target}", "kind": kind, "target": target}
+        self.event(began_s, "testbed", "FaultIntended", **common)
         for name, at_s in (("FaultConfirmed", began_s), ("FaultHealed", healing_s)):
             if at_s is not None:
                 instants = {"began_s": T0 + at_s, "effect_s": T0 + at_s + 0.05}
@@ -220,7 +222,7 @@ class Recording:
     def write(self, path: Path, *, pcap: Callable[[str, Wire], bytes] = lambda _, wire: wire.pcap()) -> Run:
         """The folder, opened."""
         (path / "captures").mkdir(parents=True)
-        (path / "scenario.yaml").write_text("scenario: by-hand\n", encoding="utf-8")
+        (path / "scenario.yaml").write_text(self.scenario, encoding="utf-8")
         (path / "topology.json").write_text(json.dumps(self.topology.to_json()), encoding="utf-8")
         lines = [event.to_json() for event in self.events]
         (path / "history.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.marking import PACKETS
+from testbed.checks.performed import STEPS
 from testbed.checks.redirect import REDIRECTED
 from testbed.checks.registration import RECOVERED, REGISTERED, STEADY
 from testbed.checks.rehome import REHOMED
@@ -30,6 +31,7 @@ KINDS: dict[str, CheckKind] = {
         PACKETS,
         RECOVERED,
         STEADY,
+        STEPS,
         CAPTURES,
     )
 }

@@ -1,4 +1,4 @@
-"""Call control preserved: while a fault lasts no SCCP session drops and every KeepAlive is answered, by events and by packets."""
+"""Call control preserved: whatever happens elsewhere, no SCCP session drops and every KeepAlive is answered, by events and packets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
-from testbed.checks.facts import FOREVER, FaultWindow, fault_windows, first, registrations_at, seen, some, steps_ended_s
+from testbed.checks.facts import FOREVER, FaultWindow, fault_windows, first, judged_span, registrations_at, seen, some
 from testbed.packets import FIN, RST, Packets, address_text
 from testbed.packets_sccp import SCCP_PORT, Keepalive, keepalives, sccp_mask, sccp_messages
 from testbed.recording import Run
@@ -22,49 +22,47 @@ class CallControlKeptParams(Params):
 
 
 def judge_call_control_kept(run: Run, params: CallControlKeptParams) -> Verdict:
-    """From the beginning of each confirmed fault to the end of its healing: the clock that ``redirected`` goes by."""
+    """From the first step until the bed was steady after the last: a session may be lost by the healing as well.
+
+    It is the clock that ``redirected`` goes by. Some KeepAlive must have been answered while a fault lasted.
+    """
     check = "call-control-kept"
     windows = fault_windows(run)
-    if reason := _nothing_to_judge(run, windows):
+    since_s, until_s = judged_span(run)
+    if reason := _nothing_to_judge(run, windows, since_s):
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=reason)
-    drops: list[Evidence] = []
-    answered = 0
     # A session is what a registered phone has; a standby connection is none, and may well drop with the call control it leads to.
-    active = {str(event["at"]) for event in registrations_at(run, windows[0].began_s).values()}
-    for window in windows:
-        end_s = window.healed_s if window.healed else steps_ended_s(run)
-        drops += _event_drops(run, active, window.began_s, end_s)
-        for host, packets in captures(run).items():
-            drops += _closings(run, packets, host, active, window.began_s, end_s)
-            for pair in keepalives(sccp_messages(packets)):
-                if (
-                    not window.began_s <= pair.sent.time_s <= end_s
-                    or _server(run, packets, pair.sent.frame) not in active
-                ):
-                    continue
-                late = _is_late(run, packets, pair)
-                drops += [_unanswered(packets, host, pair)] if late else []
-                answered += pair.answer is not None and not late
-    figures = {"keepalives_answered": float(answered), "drops": float(len(drops))}
+    active = {str(event["at"]) for event in registrations_at(run, since_s).values()}
+    drops = _event_drops(run, active, since_s, until_s)
+    answered: list[Keepalive] = []
+    for host, packets in captures(run).items():
+        drops += _closings(run, packets, host, active, since_s, until_s)
+        for pair in keepalives(sccp_messages(packets)):
+            if not since_s <= pair.sent.time_s <= until_s or _server(run, packets, pair.sent.frame) not in active:
+                continue
+            late = _is_late(run, packets, pair)
+            drops += [_unanswered(packets, host, pair)] if late else []
+            answered += [pair] if pair.answer and not late else []
+    figures = {"keepalives_answered": float(len(answered)), "drops": float(len(drops))}
     if drops:
         summary = f"{len(drops)} signs of a session lost: {drops[0].text}"
         return Verdict(check=check, status=Status.FAIL, summary=summary, evidence=first(drops), figures=figures)
-    if not answered:
+    if not any(window.began_s <= pair.sent.time_s <= window.healed_s for window in windows for pair in answered):
         summary = "no KeepAlive was captured while the fault lasted"
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
-    summary = f"{len(run.topology.phones)} phones stayed registered, {answered} KeepAlives captured, all answered"
+    summary = f"{len(run.topology.phones)} phones stayed registered, {len(answered)} KeepAlives captured, all answered"
     proof = tuple(window.confirmed.proves(f"{window} in effect") for window in windows)
     return Verdict(check=check, status=Status.PASS, summary=summary, evidence=proof, figures=figures)
 
 
-def _nothing_to_judge(run: Run, windows: list[FaultWindow]) -> str:
+def _nothing_to_judge(run: Run, windows: list[FaultWindow], since_s: float) -> str:
     if not run.topology.phones:
         return "the bed has no phones"
     if not windows:
         return "no fault was confirmed"
-    held = registrations_at(run, windows[0].began_s)
+    held = registrations_at(run, since_s)
     absent = [phone for phone in run.topology.phones if phone not in held]
-    return f"not registered when the fault began: {some(absent)}" if absent else ""
+    return f"not registered when the steps began: {some(absent)}" if absent else ""
 
 
 def _event_drops(run: Run, active: set[str], since_s: float, until_s: float) -> list[Evidence]:
@@ -110,5 +108,5 @@ CALL_CONTROL_KEPT = CheckKind(
     name="call-control-kept",
     params=CallControlKeptParams,
     judge=judge_call_control_kept,
-    help="no SCCP session dropped and no KeepAlive unanswered while the fault lasts",
+    help="no SCCP session dropped and no KeepAlive unanswered, from the first step to the steady state after the last",
 )

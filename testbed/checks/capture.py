@@ -35,10 +35,11 @@ class Soundness:
 
 
 def captured_hosts(run: Run) -> list[str]:
-    """Hosts whose capture was started, or lies in the run folder."""
+    """Hosts whose capture was asked for by the scenario, was started, or lies in the run folder."""
+    asked = run.scenario.get("capture")
     started = [str(event["capture"]) for event in seen(run, "CaptureStarted")]
     lying = [path.stem for path in (run.path / "captures").glob("*.pcap")]
-    return sorted({*started, *lying})
+    return sorted({*map(str, asked if isinstance(asked, list) else ()), *started, *lying})
 
 
 def captures(run: Run) -> dict[str, Packets]:
@@ -70,9 +71,11 @@ def soundness(run: Run) -> Soundness:
 
 
 def _problems(run: Run, host: str, packets: Packets | None) -> list[Evidence]:
+    started = bool(seen(run, "CaptureStarted", capture=host))
     if packets is None:
-        return [Evidence(text=f"{host}: the capture was started, but its file is not there")]
-    problems = []
+        text = "the capture was started, but its file is not there" if started else "no capture was ever started"
+        return [Evidence(text=f"{host}: {text}")]
+    problems = [] if started else [Evidence(text=f"{host}: the history does not say that this capture was started")]
     if packets.truncated:
         problems.append(
             Evidence(text=f"{host}: the file ends inside a record", capture=packets.file, frame=len(packets) or None)

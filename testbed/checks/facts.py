@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +30,35 @@ class Seen:
         return self.event.time_s
 
     def __getitem__(self, key: str) -> Any:
-        return self.event.data.get(key)
+        """A particular, or None: a value of another sort than its key has (a damaged file) counts as absent.
+
+        ``…_s`` is a finite number; ``urls`` maps words to words; anything else is one word or number, no list and no mapping.
+        """
+        value = self.event.data.get(key)
+        if key.endswith("_s"):
+            return _finite(value)
+        if key == "urls":
+            return _words(value)
+        return value if isinstance(value, (str, int, float)) else None
 
     def proves(self, text: str) -> Evidence:
         """This event as evidence."""
         return Evidence(text=text, event=self.index)
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _words(value: object) -> dict[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    return {key: word for key, word in value.items() if isinstance(word, str)}
 
 
 def seen(run: Run, *names: str, since_s: float = -FOREVER, until_s: float = FOREVER, **particulars: Any) -> list[Seen]:
@@ -98,14 +123,26 @@ def _window(confirmed: Seen, healed: Seen | None) -> FaultWindow:
 def _instants(event: Seen) -> tuple[float, float]:
     """(just before the command, when it took effect); an event without them stands for both."""
     effect = event["effect_s"]
-    effect_s = float(event.time_s if effect is None else effect)
+    effect_s: float = event.time_s if effect is None else effect
     began = event["began_s"]
-    return float(effect_s if began is None else began), effect_s
+    return effect_s if began is None else began, effect_s
 
 
 def steps_ended_s(run: Run) -> float:
     """When the last step had ended; FOREVER where the run was cut short."""
     return max((event.time_s for event in seen(run, "StepsEnded")), default=FOREVER)
+
+
+def judged_span(run: Run) -> tuple[float, float]:
+    """From the first step until the bed was, or still was not, steady after the last: the clock of what must not be disturbed.
+
+    Without the steps' beginning it starts with the first fault, without that end it lasts until captures or run were ended: what
+    phones report later is the bed being taken down.
+    """
+    began = [event.time_s for event in seen(run, "StepsStarted")] or [w.began_s for w in fault_windows(run)]
+    ended = [event.time_s for event in seen(run, "SteadyStateReached", "SteadyStateMissed", when="after")]
+    over = [event.time_s for event in seen(run, "CaptureStopped", "RunEnded")]
+    return min(began, default=-FOREVER), max(ended) if ended else min(over, default=FOREVER)
 
 
 def registrations_at(run: Run, time_s: float) -> dict[str, Seen]:

@@ -52,8 +52,8 @@ def fetches(run: Run) -> list[Fetch]:
             url=str(event["url"]),
             method=str(event["method"] or "GET"),
             answered=event.event.name == "UrlAnswered",
-            served_by=event["served_by"],
-            elapsed_s=float(event["elapsed_s"] or 0.0),
+            served_by=None if event["served_by"] is None else str(event["served_by"]),
+            elapsed_s=event["elapsed_s"] or 0.0,
             ended_s=event.time_s,
             seen=event,
         )

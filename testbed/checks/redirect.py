@@ -10,7 +10,7 @@ from pydantic import Field
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.call_control_kept import CallControlKeptParams, judge_call_control_kept
-from testbed.checks.facts import FaultWindow, fault_windows, first, quantiles
+from testbed.checks.facts import FaultWindow, fault_windows, first, judged_span, quantiles
 from testbed.checks.fetches import Fetch, fetches
 from testbed.checks.slb_packets import standby_requests
 from testbed.duration import PositiveDuration, parse_duration
@@ -19,9 +19,10 @@ from testbed.verdict import Evidence, Status, Verdict
 
 
 class RedirectedParams(Params):
-    """Requests that ``from`` answered before its fault are answered by ``to`` while it lasts. From the fault to the end of the
-    run at most ``failed`` of them fail, and no answer takes longer than ``slowest``. With ``call-control: kept`` the same verdict
-    says that no SCCP session dropped and no KeepAlive went unanswered meanwhile."""
+    """Requests that ``from`` answered before its fault are answered by ``to`` while it lasts. From the fault until the bed is
+    steady again at most ``failed`` of them fail, and no answer takes longer than ``slowest``; one that failed before any fault
+    makes it INCONCLUSIVE. With ``call-control: kept`` the same verdict says that no SCCP session dropped and no KeepAlive went
+    unanswered from the first step on."""
 
     from_: str = Field(alias="from")
     to: str
@@ -38,7 +39,8 @@ class RedirectedParams(Params):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Requests:
-    """Fetches of the URLs that ``from`` answered before the fault: until it began, since then, and wholly while it lasted."""
+    """Fetches of the URLs that ``from`` answered before the fault: from the first step until the fault began, since then, and
+    wholly while it lasted."""
 
     urls: frozenset[str]
     before: tuple[Fetch, ...]
@@ -68,7 +70,7 @@ def judge_redirected(run: Run, params: RedirectedParams) -> Verdict:
 
 
 def _with_call_control(run: Run, redirected: Verdict) -> Verdict:
-    """Both on one clock: the windows of the same faults."""
+    """Both on one clock: from the first step until the bed was steady after the last."""
     kept = judge_call_control_kept(run, CallControlKeptParams())
     return replace(
         redirected,
@@ -87,6 +89,11 @@ def _judge_window(run: Run, params: RedirectedParams, window: FaultWindow) -> Ve
     requests = _requests(run, params, window)
     if not requests.before:
         return _inconclusive(params, f"no request was answered by {params.from_} before the fault")
+    first_fault_s = min(other.began_s for other in fault_windows(run))
+    if unwell := [fetch for fetch in requests.before if not fetch.answered and fetch.ended_s < first_fault_s]:
+        summary = f"{len(unwell)} requests failed before the fault: the bed was not well"
+        proof = first(fetch.seen.proves(f"{fetch.phone} {fetch.url} {fetch.outcome}") for fetch in unwell)
+        return replace(_inconclusive(params, summary), evidence=proof)
     if not requests.during:
         return _inconclusive(params, f"no request was made while {window} lasted")
     outcome = _outcome(run, params, requests)
@@ -111,7 +118,12 @@ def _judge_window(run: Run, params: RedirectedParams, window: FaultWindow) -> Ve
 
 
 def _requests(run: Run, params: RedirectedParams, window: FaultWindow) -> _Requests:
-    of_method = [fetch for fetch in fetches(run) if fetch.method == params.method]
+    since_s, until_s = judged_span(run)
+    of_method = [
+        fetch
+        for fetch in fetches(run)
+        if fetch.method == params.method and since_s <= fetch.ended_s and fetch.began_s <= until_s
+    ]
     before = [fetch for fetch in of_method if fetch.ended_s < window.began_s]
     urls = frozenset(fetch.url for fetch in before if fetch.served_by == params.from_)
     since = [fetch for fetch in of_method if fetch.url in urls and fetch.ended_s >= window.began_s]

@@ -100,23 +100,26 @@ _NO_SERVER = ("FRONTEND", "BACKEND")
 
 
 def judge_recovered(run: Run, params: RecoveredParams) -> Verdict:
-    """After every fault is healed: all phones at the primary, all servers of the SLB up."""
+    """After every fault is healed: all phones at the primary, all servers of the SLB up, those it had before among them."""
     windows = fault_windows(run)
-    states = _servers_after(run, windows)
+    states, lost = _servers(run, windows)
     controls = call_controls(run)[:1]
     phones = run.topology.phones if controls else ()
     slb = next((host.name for host in run.topology.with_role(Role.SLB)), "")
     at_s = _instant_s(run, "after")
-    if reason := _no_recovery_to_judge(windows, bool(states), bool(phones), at_s):
+    cut_short = at_s is None or bool(lost and not states and not seen(run, "RunEnded"))
+    if reason := _no_recovery_to_judge(windows, bool(states or lost), bool(phones), cut_short):
         return Verdict(check="recovered", status=Status.INCONCLUSIVE, summary=reason)
     held = registrations_at(run, at_s or 0.0)
     away = [phone for phone in phones if phone not in held or held[phone]["at"] != controls[0]]
     down = [state for state in states if not _is_up(state["status"])]
-    figures = {"phones_away": float(len(away)), "servers_down": float(len(down))}
-    if down or away:
+    figures = {"phones_away": float(len(away)), "servers_down": float(len(down) + len(lost))}
+    if down or lost or away:
         parts = [f"{len(away)} of {len(phones)} phones are not at {controls[0]}: {some(away)}"] if away else []
-        parts += [f"{len(down)} of {len(states)} servers are not up"] if down else []
+        total = len(states) + len(lost)
+        parts += [f"{len(down) + len(lost)} of {total} servers are not up"] if down or lost else []
         proof = [state.proves(f"{state['backend']}/{state['server']} is {state['status']}") for state in down]
+        proof += [state.proves(f"{state['backend']}/{state['server']} is no more") for state in lost]
         proof += [Evidence(text=f"{phone} is not at {controls[0]}") for phone in away]
         summary = "; ".join(parts)
         return Verdict(check="recovered", status=Status.FAIL, summary=summary, evidence=first(proof), figures=figures)
@@ -130,22 +133,28 @@ def judge_recovered(run: Run, params: RecoveredParams) -> Verdict:
     return Verdict(check="recovered", status=Status.PASS, summary=summary, evidence=first(proof), figures=figures)
 
 
-def _no_recovery_to_judge(windows: list[FaultWindow], servers: bool, phones: bool, at_s: float | None) -> str:
+def _no_recovery_to_judge(windows: list[FaultWindow], servers: bool, phones: bool, cut_short: bool) -> str:
     if not windows:
         return "no fault was confirmed"
     if unhealed := [str(window) for window in windows if window.healed is None]:
         return f"not healed: {some(unhealed)}"
     if not servers and not phones:
         return "no phone and no server to see recovery by"
-    return "the run was cut short before its steady state after the steps" if phones and at_s is None else ""
+    return "the run was cut short before its steady state after the steps" if cut_short else ""
 
 
-def _servers_after(run: Run, windows: list[FaultWindow]) -> list[Seen]:
-    """The last word of each SLB on each of its servers since everything was healed."""
+def _servers(run: Run, windows: list[FaultWindow]) -> tuple[list[Seen], list[Seen]]:
+    """The last word of each SLB on each of its servers since everything was healed; and on those it knew only before the steps."""
     healed_s = max((window.healed_s for window in windows), default=0.0)
-    states = seen(run, "SlbState", when="after", since_s=healed_s)
+    before = _last_words(seen(run, "SlbState", when="before"))
+    after = _last_words(seen(run, "SlbState", when="after", since_s=healed_s))
+    return list(after.values()), [state for key, state in before.items() if key not in after]
+
+
+def _last_words(states: list[Seen]) -> dict[tuple[object, ...], Seen]:
+    """(slb, backend, server) -> the last of these states."""
     last = {(state["slb"], state["backend"], state["server"]): state for state in states}
-    return [state for key, state in last.items() if key[2] not in _NO_SERVER]
+    return {key: state for key, state in last.items() if key[2] not in _NO_SERVER}
 
 
 def _is_up(status: object) -> bool:

@@ -32,7 +32,7 @@ def standby_requests(
 ) -> StandbyRequests:
     """Requests for these URLs only: the SLB's own health checks ask the standby all the time."""
     balancers = run.topology.with_role(Role.SLB)
-    starts = tuple(f"{method} {target} ".encode() for url in urls for target in (_target(url),))
+    starts = tuple(f"{method} {target} ".encode(errors="replace") for url in urls for target in (_target(url),))
     doubts = []
     for host, packets in captures(run).items():
         if host not in {balancer.name for balancer in balancers}:

@@ -136,10 +136,66 @@ def test_an_event_of_a_lost_session_fails(name: str, tmp_path: Path) -> None:
     assert PHONES[1] in verdict.summary
 
 
-def test_an_event_of_another_time_does_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_s", [1.9, 13.5])
+def test_an_event_before_the_steps_or_after_the_steady_state_does_not_count(at_s: float, tmp_path: Path) -> None:
     recording = stories.standby()
-    recording.event(3.0, "phones-1", "KeepaliveMissed", phone=PHONES[1], at="ccm-1", missed=1)
+    recording.event(at_s, "phones-1", "KeepaliveMissed", phone=PHONES[1], at="ccm-1", missed=1)
+    stories.signalling(recording, 0, "ccm-1", 60_000).reset(at_s, up=False)
     assert kept(recording, tmp_path).status is Status.PASS
+
+
+@pytest.mark.parametrize("at_s", [3.0, 9.5, 13.1])
+def test_a_session_lost_before_the_fault_or_after_its_healing_fails(at_s: float, tmp_path: Path) -> None:
+    by_event = stories.standby()
+    by_event.event(at_s, "phones-1", "CallControlLost", phone=PHONES[1], at="ccm-1", cause="closed", state="active")
+    assert kept(by_event, tmp_path / "event").status is Status.FAIL
+    by_packet = stories.standby()
+    stories.signalling(by_packet, 0, "ccm-1", 60_000).reset(at_s, up=False)
+    assert kept(by_packet, tmp_path / "packet").status is Status.FAIL
+
+
+def test_without_a_steady_state_afterwards_the_rest_of_the_run_counts(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("SteadyStateReached", when="after")
+    recording.event(13.5, "phones-1", "CallControlLost", phone=PHONES[1], at="ccm-1", cause="closed", state="active")
+    assert kept(recording, tmp_path).status is Status.FAIL
+
+
+def test_sessions_that_end_because_the_bed_is_taken_down_do_not_count(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("SteadyStateReached", when="after")
+    recording.event(14.5, "phones-1", "CallControlLost", phone=PHONES[1], at="ccm-1", cause="closed", state="active")
+    assert kept(recording, tmp_path).status is Status.PASS
+
+
+def test_keepalives_answered_only_outside_the_fault_show_nothing(tmp_path: Path) -> None:
+    recording = stories.standby()
+    wire = recording.wires["phones-1"]
+    wire.frames = [item for item in wire.frames if not 3.95 < item[0] < 9.5]
+    assert kept(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def test_a_request_that_failed_before_the_fault_makes_the_redirection_inconclusive(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.failed(recording, 3.0, PHONES[0], "page", PAGE, "HTTP 503")
+    verdict = redirected(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "1 requests failed before the fault: the bed was not well" in verdict.summary
+    assert "HTTP 503" in verdict.evidence[0].text
+
+
+def test_a_request_that_failed_before_the_steps_or_elsewhere_does_not_count(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.failed(recording, 1.5, PHONES[0], "page", PAGE)
+    stories.failed(recording, 3.0, PHONES[0], "page", "http://elsewhere/")
+    assert redirected(recording, tmp_path).status is Status.PASS
+
+
+def test_a_request_still_open_in_the_steady_state_counts_when_it_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    stories.failed(recording, 13.5, PHONES[0], "page", PAGE, "timeout")
+    recording.change("UrlFailed", elapsed_s=2.0)
+    assert redirected(recording, tmp_path).status is Status.FAIL
 
 
 def test_a_keepalive_without_an_answer_fails_with_its_frame(tmp_path: Path) -> None:

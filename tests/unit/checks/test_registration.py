@@ -136,6 +136,23 @@ def test_a_server_that_stays_down_is_not_recovered(tmp_path: Path) -> None:
     assert verdict.evidence[0].text == "phone-services/web-1 is DOWN"
 
 
+def test_a_server_that_the_slb_no_longer_knows_is_not_recovered(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("SlbState", server="web-1", when="after")
+    verdict = recovered(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "1 of 4 servers are not up" in verdict.summary
+    assert verdict.evidence[0].text == "phone-services/web-1 is no more"
+
+
+def test_an_slb_that_says_nothing_afterwards_has_no_server_up_unless_the_run_was_cut_short(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.drop("SlbState", when="after")
+    assert recovered(recording, tmp_path / "1").status is Status.INCONCLUSIVE
+    recording.event(13.6, "testbed", "RunEnded")
+    assert recovered(recording, tmp_path / "2").status is Status.FAIL
+
+
 def test_recovery_from_no_fault_is_not_shown(tmp_path: Path) -> None:
     recording = stories.standby()
     recording.drop("FaultConfirmed")

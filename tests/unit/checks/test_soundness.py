@@ -10,7 +10,7 @@ from recordings import Recording, Wire
 from testbed.checks import judge_expectation
 from testbed.checks.capture import CapturesParams, soundness
 from testbed.checks.marking import PacketsParams
-from testbed.checks.registration import RegisteredParams
+from testbed.checks.registration import RegisteredParams, SteadyParams
 from testbed.checks.rehome import RehomedParams
 from testbed.errors import UsageError
 from testbed.history import Event
@@ -100,13 +100,14 @@ def test_a_good_run_passes_with_its_implied_verdicts(tmp_path: Path) -> None:
     verdicts = judge(stories.rehome().write(tmp_path), [REHOMED, MARKED, REGISTERED])
     assert [verdict.check.split()[0] for verdict in verdicts] == [
         "steady",
+        "steps",
         "captures",
         "rehomed",
         "packets",
         "registered",
     ]
     assert {verdict.status for verdict in verdicts} == {Status.PASS}
-    assert [verdict.claim for verdict in verdicts][2:] == ["requirement", "page", "requirement"]
+    assert [verdict.claim for verdict in verdicts][3:] == ["requirement", "page", "requirement"]
     assert exit_code(verdicts) == 0
 
 
@@ -133,9 +134,39 @@ def test_a_bed_without_phones_and_captures_can_pass(tmp_path: Path) -> None:
     recording = stories.booted(phones=0)
     recording.drop("CaptureStarted")
     recording.wires.clear()
-    verdicts = judge(recording.write(tmp_path), [])
-    assert [verdict.check for verdict in verdicts] == ["steady"]
+    verdicts = judge(recording.write(tmp_path), [("steady", SteadyParams())])
+    assert [verdict.check for verdict in verdicts] == ["steps", "steady"]
     assert exit_code(verdicts) == 0
+
+
+def test_a_scenario_that_expects_nothing_is_inconclusive(tmp_path: Path) -> None:
+    verdicts = judge_run(stories.rehome().write(tmp_path))
+    assert verdicts[-1].check == "expectations"
+    assert verdicts[-1].summary == "the scenario expects nothing"
+    assert exit_code(verdicts) == 3
+
+
+def test_a_capture_that_the_scenario_asks_for_and_nobody_started_is_unsound(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.scenario += "capture: [phones-1, slb, ccm-1]\n"
+    verdicts = {verdict.check.split()[0]: verdict for verdict in judge(recording.write(tmp_path), [REHOMED])}
+    assert "ccm-1: no capture was ever started" in verdicts["captures"].summary
+    assert verdicts["captures"].status is verdicts["rehomed"].status is Status.INCONCLUSIVE
+
+
+def test_captures_are_judged_where_the_scenario_asks_for_them_and_there_are_none(tmp_path: Path) -> None:
+    recording = stories.booted(phones=0)
+    recording.drop("CaptureStarted")
+    recording.wires.clear()
+    recording.scenario += "capture: [slb]\n"
+    verdicts = {verdict.check: verdict.status for verdict in judge(recording.write(tmp_path), [])}
+    assert verdicts["captures"] is Status.INCONCLUSIVE
+
+
+def test_a_capture_file_that_nobody_started_is_unsound(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.drop("CaptureStarted", capture="slb")
+    assert captures(recording, tmp_path).status is Status.INCONCLUSIVE
 
 
 def test_nothing_judged_is_not_a_success() -> None:

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import stories
+from recordings import Recording
+
+from testbed.checks import judge_expectation
+from testbed.checks.performed import StepsParams
+from testbed.checks.registration import SteadyParams
+from testbed.judge import exit_code, judge
+from testbed.verdict import Status, Verdict
+
+TWO_FAULTS = """scenario: by-hand
+steps:
+- inject: {kill: ccm-1}
+- at: 1s
+- inject: {kill: web-1}
+"""
+
+
+def steps(recording: Recording, path: Path) -> Verdict:
+    return judge_expectation(recording.write(path), "steps", StepsParams())
+
+
+def test_steps_that_were_all_performed_pass(tmp_path: Path) -> None:
+    verdict = steps(stories.rehome(), tmp_path)
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.figures == {"facts_missed": 0, "faults_confirmed": 1}
+
+
+def test_a_fact_awaited_in_vain_makes_the_whole_run_inconclusive(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.event(8.0, "testbed", "FactMissed", fact="rehomed", timeout_s=20, last_seen="1 of 2 at ccm-bk")
+    verdicts = judge(recording.write(tmp_path), [("steady", SteadyParams())])
+    verdict = next(verdict for verdict in verdicts if verdict.check == "steps")
+    assert verdict.status is Status.INCONCLUSIVE
+    assert verdict.summary == "rehomed was awaited in vain; last seen: 1 of 2 at ccm-bk"
+    assert verdict.evidence[0].event is not None
+    assert exit_code(verdicts) == 3
+
+
+@pytest.mark.parametrize("name", ["StepsStarted", "StepsEnded"])
+def test_steps_without_beginning_or_end_are_inconclusive(name: str, tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.drop(name)
+    verdict = steps(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert name in verdict.summary
+
+
+def test_a_fault_that_was_begun_and_never_confirmed_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.drop("FaultConfirmed")
+    assert "0 of 1 faults were confirmed" in steps(recording, tmp_path).summary
+
+
+def test_a_fault_of_the_scenario_that_was_never_begun_is_inconclusive(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.scenario = TWO_FAULTS
+    verdict = steps(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "1 of 2 faults were confirmed" in verdict.summary
