@@ -246,6 +246,15 @@ class Bed:
 
     # -- what is in it
 
+    def is_of(self, spec: BedSpec) -> bool:
+        """Whether this is what bringing up ``spec`` would have given."""
+        files = tuple(str(file) for file in spec.files)
+        return (self.topology.files, self.topology.profile, len(self.topology.phones)) == (
+            files,
+            spec.profile,
+            spec.phones,
+        )
+
     def states(self) -> dict[str, str]:
         """Host -> Docker's word for its workload's state, asked now; "gone" for one that is no more, "no NIC" for one cut adrift."""
         found = containers.containers(self.topology.bed)

@@ -67,9 +67,9 @@ def doctor(fix: bool, output: str) -> int:
 @name_option
 @output_option
 def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: str, output: str) -> int:
-    """Bring a bed up, until every phone is registered."""
+    """Bring a bed up, until every phone is registered; one that is up already as asked for is shown."""
     from testbed import show, status
-    from testbed.bed import Bed
+    from testbed.bed import Bed, BedExists
     from testbed.engine.images import build_all
     from testbed.generation import BedSpec
     from testbed.live import Recorder
@@ -81,9 +81,15 @@ def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: st
         phones=DEFAULT_PHONES if phones is None else phones,
         profile=profile or "quick",
     )
-    bed = Bed.up(spec, images=build_all(say), recorder=Recorder(), progress=say)
     try:
+        bed = Bed.up(spec, images=build_all(say), recorder=Recorder(), progress=say)
         say("every phone is registered" if bed.topology.phones else "up")
+    except BedExists:
+        bed = attach(name)
+        if not bed.is_of(spec):
+            raise
+        say(f"bed {name} is up already")
+    try:
         status.print_status(bed, output)
     finally:
         bed.close()

@@ -46,7 +46,14 @@ def test_phone_show_has_the_url_table_of_the_downloaded_file(standing: dict, tes
     assert shown["urls"]["proxy"].endswith(":8080")
 
 
-def test_a_second_bed_of_the_same_name_is_refused_and_the_first_lives_on(standing: dict, testbed: Testbed):
+def test_bringing_up_what_is_up_already_shows_it(standing: dict, testbed: Testbed):
+    outcome = testbed("up", "--name", NAME, "--phones", str(PHONES), "--output", "json")
+    assert outcome.status == 0, describe(outcome)
+    assert outcome.json[0]["hosts"] == standing["hosts"]
+    assert "is up already" in outcome.err
+
+
+def test_another_bed_of_the_same_name_is_refused_and_the_first_lives_on(standing: dict, testbed: Testbed):
     outcome = testbed("up", "--name", NAME)
     assert outcome.status == 2
     assert f"testbed down --name {NAME}" in outcome.err
