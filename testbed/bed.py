@@ -50,6 +50,7 @@ class Bed:
             lambda: self.topology,
             workload=lambda host: self._workload(host).id,
             nic=lambda host: self._nics[host].id,
+            ask=self.ask,
             record=self.record,
         )
         self._stop_following = threading.Event()

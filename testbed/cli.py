@@ -274,7 +274,11 @@ def fault_kinds(output: str) -> int:
     from testbed import show
     from testbed.faults import KINDS
 
-    show.rows([{"kind": name, "what": kind.help} for name, kind in KINDS.items()], output)
+    rows = [
+        {"kind": name, "family": kind.family, "what": kind.help, "example": kind.example}
+        for name, kind in KINDS.items()
+    ]
+    show.rows(rows, output)
     return errors.EXIT_OK
 
 

@@ -61,6 +61,12 @@ class EngineError(BedError):
         self.command, self.status, self.output = command, status, output
 
 
+class Unsupported(BedError):
+    """This machine's kernel or this bed cannot do what was asked: nothing was done, and nothing is shown by it."""
+
+    exit_code = EXIT_INCONCLUSIVE
+
+
 class NotReady(BedError):
     """A fact was awaited until its deadline and did not come: says what was awaited and what was seen last."""
 

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.engine import containers, streams
-from testbed.errors import BedError, EngineError
-from testbed.faults.base import Fault, InNic, OnWorkload, Plan
+from testbed.errors import BedError, EngineError, Unsupported, UsageError
+from testbed.faults.base import Act, AtRole, Either, Fault, InNic, OnWorkload, Plan
 from testbed.topology import Topology
 
 NIC_COMMAND = ("python3", "-m", "testbed.roles.nic")
+
+_STATE_AFTER = {
+    "stop": "exited",
+    "kill": "exited",
+    "pause": "paused",
+    "unpause": "running",
+    "start": "running",
+    "restart": "running",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Performed:
+    """An act that was done: under which name a holder has it, and between which instants (realtime seconds)."""
+
+    act: OnWorkload | InNic | AtRole
+    name: str
+    began_s: float
+    effect_s: float
 
 
 @dataclass(slots=True)
@@ -26,12 +46,15 @@ class Injected:
     fault: Fault
     plan: Plan
     began_s: float
-    effect_s: float
-    healed: bool = field(default=False)
+    effect_s: float = 0.0
+    performed: list[_Performed] = field(default_factory=list)
+    healed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Injector:
-    """Faults of one bed: ``topology`` gives it as it is now, ``workload`` and ``nic`` the id of a host's container; ``record`` writes an event."""
+    """Faults of one bed: ``topology`` gives it as it is now, ``workload`` and ``nic`` the id of a host's container, ``ask`` a host's
+    role; ``record`` writes an event. Several threads may inject and heal."""
 
     def __init__(
         self,
@@ -39,107 +62,188 @@ class Injector:
         *,
         workload: Callable[[str], str],
         nic: Callable[[str], str],
+        ask: Callable[[str, dict[str, Any]], Mapping[str, Any]],
         record: Callable[..., None],
     ) -> None:
-        self._topology, self._workload, self._nic, self._record = topology, workload, nic, record
+        self._topology, self._workload, self._nic, self._ask, self._record = topology, workload, nic, ask, record
         self._holders: dict[str, streams.ExecStream] = {}
+        self._features: dict[str, frozenset[str]] = {}
         self._injected: list[Injected] = []
+        self._lock = threading.RLock()
 
-    def open_holders(self, hosts: Iterable[str]) -> None:
-        """Open the holder streams of these hosts' NICs (an exec costs far more than a line on an open stream)."""
-        missing = [host for host in dict.fromkeys(hosts) if host not in self._holders]
-        for host in missing:
-            self._holders[host] = streams.ExecStream(self._nic(host), [*NIC_COMMAND, "serve"])
-        for host in missing:
-            self._holders[host].receive()
+    def prepare(self, faults: Iterable[Fault]) -> None:
+        """Open the holder streams of these faults' NICs: an exec costs far more than a line on an open stream."""
+        topology = self._topology()
+        acts = [act for fault in faults for act in fault.plan(topology, "id").acts]
+        self._open(act.host for act in acts if isinstance(act, InNic | Either))
+        for act in acts:
+            if isinstance(act, Either) or (isinstance(act, InNic) and act.needs):
+                self.features(act.host)
 
-    def inject(self, fault: Fault) -> Injected:
-        """Perform a fault's plan and confirm it; recorded before the kernel or the engine is touched."""
+    def features(self, host: str) -> frozenset[str]:
+        """What the kernel under this host's NIC can do for faults."""
+        with self._lock:
+            if host not in self._features:
+                self._open([host])
+                self._features[host] = frozenset(self._holders[host].ask({"op": "features"})["features"])
+            return self._features[host]
+
+    def inject(self, fault: Fault, **more: Any) -> Injected:
+        """Perform a fault's plan and confirm it; recorded before the kernel or the engine is touched. ``more`` goes on record too.
+
+        UsageError where it clashes with one that lasts, Unsupported where this machine cannot do it; then nothing was done.
+        """
         fault_id = f"{fault.kind}-{uuid.uuid4().hex[:8]}"
-        plan = fault.plan(self._topology(), fault_id)
-        particulars = {"fault_id": fault_id, "kind": fault.kind, "target": fault.target}
-        injected = Injected(fault_id=fault_id, fault=fault, plan=plan, began_s=time.time(), effect_s=0.0)
-        self._injected.append(injected)
-        self._record("FaultIntended", **particulars)
+        topology = self._topology()
+        plan = fault.plan(topology, fault_id)
+        injected = Injected(fault_id=fault_id, fault=fault, plan=plan, began_s=time.time())
+        self._admit(injected, topology)
+        particulars = self._particulars(injected)
+        parameters = fault.model_dump(mode="json", by_alias=True)
+        self._record("FaultIntended", **particulars, fault=parameters)
         try:
-            injected.began_s, injected.effect_s = self._do(plan, fault_id)
+            acts = [self._chosen(act) for act in plan.acts]
+            for number, act in enumerate(acts):
+                injected.performed.append(self._do(act, fault_id if len(acts) == 1 else f"{fault_id}.{number}"))
+        except Unsupported as error:
+            injected.healed = True
+            self._record("FaultUnsupported", **particulars, error=error.message)
+            raise
         except BedError as error:
             self._record("FaultFailed", **particulars, error=str(error))
             self._heal_quietly(injected)
             raise
-        self._record("FaultConfirmed", **particulars, began_s=injected.began_s, effect_s=injected.effect_s)
+        injected.began_s = min(done.began_s for done in injected.performed)
+        injected.effect_s = max(done.effect_s for done in injected.performed)
+        instants = {"began_s": injected.began_s, "effect_s": injected.effect_s}
+        means = ", ".join(dict.fromkeys(_means(done.act) for done in injected.performed))
+        self._record("FaultConfirmed", **particulars, **instants, means=means, fault=parameters, **more)
+        if all(isinstance(act, OnWorkload) and act.do == "restart" for act in acts):
+            self.heal(injected)
         return injected
 
-    def _do(self, plan: Plan, fault_id: str) -> tuple[float, float]:
-        """(began, effect), realtime seconds: by the engine's own event log for a host fault, by the holder in the NIC for a link."""
-        if isinstance(plan.do, OnWorkload):
-            began_s = time.time()
-            workload = self._workload(plan.do.host)
-            containers.signal_host(workload, plan.do.action)
-            self._confirm_state(plan.do)
-            moment_s = containers.moment_of(workload, plan.do.action, began_s)
-            return began_s, began_s if moment_s is None else moment_s
-        self.open_holders([plan.do.host])
-        device = self._device(plan.do)
-        undo = plan.undo
-        assert isinstance(undo, InNic)
-        reply = self._holders[plan.do.host].ask(
-            {
-                "op": "apply",
-                "id": fault_id,
-                "do": [_filled(command.to_json(), device) for command in plan.do.commands],
-                "undo": [_filled(command.to_json(), device) for command in undo.commands],
-                "confirm": [_filled(command.to_json(), device) for command in plan.confirm],
-            }
+    def _particulars(self, injected: Injected) -> dict[str, Any]:
+        hosts = list(dict.fromkeys(act.host for act in injected.plan.acts))
+        fault = injected.fault
+        return {"fault_id": injected.fault_id, "kind": fault.kind, "target": fault.at, "hosts": hosts}
+
+    def _admit(self, injected: Injected, topology: Topology) -> None:
+        claims = injected.fault.claims(topology)
+        with self._lock:
+            for other in self._injected:
+                if not other.healed and (clash := claims & other.fault.claims(topology)):
+                    raise UsageError(
+                        f"{injected.fault} cannot overlap {other.fault}: both need {', '.join(sorted(clash))}",
+                        hint="heal the one before the other begins: `for: 2s`, or a later `at`",
+                    )
+            self._injected.append(injected)
+
+    def _chosen(self, act: Act) -> OnWorkload | InNic | AtRole:
+        """Of several ways the first that this kernel has."""
+        options = act.options if isinstance(act, Either) else (act,)
+        wanted = []
+        for option in options:
+            if not isinstance(option, InNic) or not option.needs or option.needs in self.features(option.host):
+                return option
+            wanted.append(option.needs)
+        raise Unsupported(
+            f"the kernel under {act.host} has none of {', '.join(wanted)}", hint="`testbed doctor` lists what it has"
         )
-        return float(reply["began_s"]), float(reply["effect_s"])
 
-    def _device(self, place: InNic) -> str:
-        return str(self._holders[place.host].ask({"op": "device", "address": place.address})["device"])
+    def _do(self, act: OnWorkload | InNic | AtRole, name: str) -> _Performed:
+        """Dated by the engine's own event log for a workload, by the holder for a link, by the answer for a role."""
+        began_s = time.time()
+        if isinstance(act, OnWorkload):
+            effect_s = self._do_to_workload(act, began_s)
+        elif isinstance(act, InNic):
+            self._open([act.host])
+            reply = self._holders[act.host].ask(
+                {
+                    "op": "apply",
+                    "id": name,
+                    "addresses": list(act.addresses),
+                    "do": [command.to_json() for command in act.do],
+                    "undo": [command.to_json() for command in act.undo],
+                    "confirm": [command.to_json() for command in act.confirm],
+                    "cycle": [act.cycle.on_s, act.cycle.off_s] if act.cycle else None,
+                }
+            )
+            effect_s = float(reply["effect_s"])
+        else:
+            self._ask(act.host, dict(act.do))
+            effect_s = time.time()
+        return _Performed(act=act, name=name, began_s=began_s, effect_s=effect_s)
 
-    def _confirm_state(self, act: OnWorkload) -> None:
-        expected = {
-            "stop": ("exited",),
-            "kill": ("exited",),
-            "pause": ("paused",),
-            "unpause": ("running",),
-            "start": ("running",),
-        }[act.action]
-        seen = containers.state_of(self._workload(act.host))
-        if seen not in expected:
-            raise EngineError(f"{act.action} of {act.host} was not confirmed: its container is {seen}")
+    def _do_to_workload(self, act: OnWorkload, began_s: float) -> float:
+        workload = self._workload(act.host)
+        containers.signal_host(workload, act.do)
+        seen = containers.state_of(workload)
+        if seen != _STATE_AFTER[act.do]:
+            raise EngineError(f"{act.do} of {act.host} was not confirmed: its container is {seen}")
+        moment_s = containers.moment_of(workload, act.do, began_s)
+        return began_s if moment_s is None else moment_s
+
+    def _open(self, hosts: Iterable[str]) -> None:
+        with self._lock:
+            missing = [host for host in dict.fromkeys(hosts) if host not in self._holders]
+            for host in missing:
+                self._holders[host] = streams.ExecStream(self._nic(host), [*NIC_COMMAND, "serve"])
+            for host in missing:
+                self._holders[host].receive()
 
     def heal(self, injected: Injected) -> None:
-        """Undo a fault; a target that is gone counts as healed."""
-        if injected.healed:
-            return
-        began_s = effect_s = time.time()
-        undo = injected.plan.undo
-        if isinstance(undo, OnWorkload):
-            effect_s = self._heal_workload(undo)
-        elif undo.host in self._holders:
-            reply = self._holders[undo.host].ask({"op": "undo", "id": injected.fault_id})
-            began_s, effect_s = float(reply["began_s"]), float(reply["effect_s"])
-        injected.healed = True
-        particulars = {"fault_id": injected.fault_id, "kind": injected.fault.kind, "target": injected.fault.target}
-        self._record("FaultHealed", **particulars, began_s=began_s, effect_s=effect_s)
+        """Undo a fault, its acts last first; a target that is gone counts as healed. What it left behind is on record and an error."""
+        with injected.lock:
+            if injected.healed:
+                return
+            began_s = effect_s = time.time()
+            residue: list[str] = []
+            turns: list[Any] = []
+            for done in reversed(injected.performed):
+                effect_s, left, taken = self._undo(done)
+                residue += [f"{done.act.host}: {text}" for text in left]
+                turns += taken
+            injected.healed = True
+            began_s = min(began_s, effect_s)  # a restart was over before anybody healed it
+        more: dict[str, Any] = {"residue": residue} if residue else {}
+        more |= {"turns": turns} if turns else {}
+        self._record("FaultHealed", **self._particulars(injected), began_s=began_s, effect_s=effect_s, **more)
+        if residue:
+            raise EngineError(f"{injected.fault} left behind: {'; '.join(residue)}")
 
-    def _heal_workload(self, undo: OnWorkload) -> float:
-        container = self._workload(undo.host)
-        seen = containers.state_of(container)
-        if undo.action == "unpause" and seen == "paused":
-            containers.signal_host(container, "unpause")
-        elif undo.action == "start" and seen == "exited":
-            containers.signal_host(container, "start")
+    def _undo(self, done: _Performed) -> tuple[float, list[str], list[Any]]:
+        """(when it took effect, what is left of it, turns of a cycle)."""
+        act = done.act
+        if isinstance(act, OnWorkload):
+            return self._undo_workload(act, done.began_s), [], []
+        if isinstance(act, InNic):
+            reply = self._holders[act.host].ask({"op": "undo", "id": done.name})
+            return float(reply["effect_s"]), list(reply["residue"]), list(reply["turns"])
+        try:
+            self._ask(act.host, dict(act.undo))
+        except EngineError:
+            # A role that was killed meanwhile has forgotten what it was asked to do.
+            if containers.state_of(self._workload(act.host)) == "running":
+                raise
+        return time.time(), [], []
+
+    def _undo_workload(self, act: OnWorkload, began_s: float) -> float:
+        workload = self._workload(act.host)
+        seen = containers.state_of(workload)
+        if act.do == "restart" and seen == "running":
+            return containers.moment_of(workload, "start", began_s) or time.time()
+        if (act.undo == "unpause" and seen == "paused") or (act.undo == "start" and seen == "exited"):
+            containers.signal_host(workload, act.undo)
         return time.time()
 
     def close(self) -> list[str]:
         """Heal everything, last first, and close the holder streams; what could not be healed, in words."""
         problems = [problem for injected in reversed(self._injected) if (problem := self._heal_quietly(injected))]
-        if self._holders:
-            with ThreadPoolExecutor(max_workers=8) as pool:
-                list(pool.map(lambda holder: holder.close(), self._holders.values()))
-            self._holders.clear()
+        with self._lock:
+            if self._holders:
+                with ThreadPoolExecutor(max_workers=8) as pool:
+                    list(pool.map(lambda holder: holder.close(), self._holders.values()))
+                self._holders.clear()
         return problems
 
     def _heal_quietly(self, injected: Injected) -> str:
@@ -159,9 +263,5 @@ class Injector:
             self.heal(injected)
 
 
-def _filled(command: dict[str, Any], device: str) -> dict[str, Any]:
-    text = command["input"]
-    return {
-        "argv": [word.replace("{device}", device) for word in command["argv"]],
-        "input": text and text.replace("{device}", device),
-    }
+def _means(act: OnWorkload | InNic | AtRole) -> str:
+    return "engine" if isinstance(act, OnWorkload) else act.means

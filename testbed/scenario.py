@@ -150,6 +150,14 @@ def check_against(loaded: LoadedScenario, topology: Topology) -> None:
     """ScenarioError, with line and known words, where the scenario names a host or phone that the bed does not have."""
     hosts = [host.name for host in topology.hosts]
     roles = ["phones", *Role]
+    for place, step in enumerate(loaded.scenario.steps):
+        if step.inject:
+            try:
+                step.inject.fault.hosts(topology)
+            except UsageError as error:
+                raise loaded.document.error(
+                    error.message, ("steps", place, "inject", step.inject.kind), hint=error.hint
+                ) from None
     for where, word in _hosts_named(loaded.scenario):
         if word not in hosts and not (where[-1] == "hop" and word in roles):
             raise loaded.document.error(f"no host {word!r} in this bed", where, hint=known_words(word, hosts))
@@ -167,9 +175,6 @@ _HOST_PARAMETERS = ("at", "from", "to", "host", "hop")
 def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
     for place, host in enumerate(scenario.capture):
         yield ("capture", place), host
-    for place, step in enumerate(scenario.steps):
-        if step.inject:
-            yield ("steps", place, "inject", step.inject.kind), step.inject.target
     for place, expectation in enumerate(scenario.expect):
         given = expectation.params.model_dump(by_alias=True)
         for word in _HOST_PARAMETERS:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from testbed.document import unknown_word
 from testbed.duration import DurationField, PositiveDuration
+from testbed.faults.base import Fault
 from testbed.profile import PROFILES, Profile
 
 ProfileName = Literal["quick", "srnd"]
@@ -86,12 +87,14 @@ class _OneKind(_Strict):
 
 
 class Injection(_OneKind):
-    """``{kill: ccm-1}``: a fault and the host it happens to."""
+    """``{kill: ccm-1}``: a fault and where it happens."""
 
     @property
-    def target(self) -> str:
-        """Name of the host."""
-        return str(self._value())
+    def fault(self) -> Fault:
+        """The fault."""
+        found = self._value()
+        assert isinstance(found, Fault)
+        return found
 
 
 class Expectation(_OneKind):
@@ -214,9 +217,9 @@ def _list_of(model: Any) -> Any:
     return tuple.__class_getitem__((model, ...)), ()
 
 
-def scenario_model(faults: Iterable[str], checks: Mapping[str, type[BaseModel]]) -> type[Scenario]:
-    """Scenario with these kinds of faults, and of expectations with the models of their parameters."""
-    injection = _one_kind(Injection, dict.fromkeys(faults, HostName))
+def scenario_model(faults: Mapping[str, type[Fault]], checks: Mapping[str, type[BaseModel]]) -> type[Scenario]:
+    """Scenario with these kinds of faults and of expectations, with the models of their parameters."""
+    injection = _one_kind(Injection, faults)
     expectation = _one_kind(Expectation, checks)
     step: Any = create_model("Step", __base__=Step, __doc__=Step.__doc__, inject=(injection | None, None))
     lists = {"steps": _list_of(step), "expect": _list_of(expectation)}

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed
-from testbed.errors import EngineError, NotReady
-from testbed.faults import fault_of
+from testbed.errors import EngineError, NotReady, Unsupported
 from testbed.injector import Injected
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
@@ -40,7 +39,7 @@ class Steps:
     def perform(self) -> None:
         """All steps in order, then wait for what goes on in the background, then heal what is left."""
         bed = self._bed
-        bed.injector.open_holders(step.inject.target for step in self._scenario.steps if step.inject)
+        bed.injector.prepare([step.inject.fault for step in self._scenario.steps if step.inject])
         self._began = time.monotonic()
         bed.record("StepsStarted")
         for place, step in enumerate(self._scenario.steps):
@@ -67,7 +66,11 @@ class Steps:
     def _inject(self, step: Step) -> None:
         assert step.inject is not None
         self._bed.facts.mark_injected()
-        injected = self._bed.injector.inject(fault_of(step.inject.kind, step.inject.target))
+        try:
+            injected = self._bed.injector.inject(step.inject.fault)
+        except Unsupported:
+            # On record; the scenario is inconclusive.
+            return
         due = _Due(injected)
         self._due.append(due)
         if step.for_ is not None:

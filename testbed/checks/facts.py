@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,10 @@ class FaultWindow:
 
     kind: str
     target: str
+    """The host it was performed at, where that is one; else the target in the scenario's words."""
+    hosts: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    """The fault as a scenario writes it."""
     began_s: float
     effect_s: float
     healing_s: float
@@ -96,7 +100,7 @@ class FaultWindow:
         return max(self.effect_s, self.confirmed.time_s)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.target}"
+        return f"{self.kind} {self.confirmed['target']}"
 
 
 def fault_windows(run: Run) -> list[FaultWindow]:
@@ -108,9 +112,13 @@ def fault_windows(run: Run) -> list[FaultWindow]:
 def _window(confirmed: Seen, healed: Seen | None) -> FaultWindow:
     began, effect = _instants(confirmed)
     healing, restored = _instants(healed) if healed else (FOREVER, FOREVER)
+    target, hosts, parameters = (confirmed.event.data.get(key) for key in ("target", "hosts", "fault"))
+    names = tuple(str(host) for host in hosts) if isinstance(hosts, list) else ()
     return FaultWindow(
         kind=str(confirmed["kind"]),
-        target=str(confirmed["target"]),
+        target=names[0] if len(names) == 1 else str(target),
+        hosts=names or (str(target),),
+        parameters=parameters if isinstance(parameters, dict) else {},
         began_s=began,
         effect_s=effect,
         healing_s=healing,

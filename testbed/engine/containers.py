@@ -95,12 +95,14 @@ def state_of(container_id: str) -> str:
 
 
 def signal_host(container_id: str, action: str) -> None:
-    """Do one of stop, kill, pause, unpause, start to a container; returns when the engine has confirmed it."""
+    """Do one of stop, kill, pause, unpause, start, restart to a container; returns when the engine has confirmed it."""
 
     def act(client: DockerClient) -> None:
         container = client.containers.get(container_id)
         if action == "stop":
             container.stop(timeout=STOP_GRACE_S)
+        elif action == "restart":
+            container.restart(timeout=STOP_GRACE_S)
         elif action == "kill":
             container.kill()
             container.wait(timeout=10)
@@ -110,13 +112,20 @@ def signal_host(container_id: str, action: str) -> None:
     _call(f"{action} a container", act)
 
 
-_EVENT_OF = {"stop": "kill", "kill": "kill", "pause": "pause", "unpause": "unpause", "start": "start"}
+_EVENT_OF = {
+    "stop": "kill",
+    "kill": "kill",
+    "restart": "kill",
+    "pause": "pause",
+    "unpause": "unpause",
+    "start": "start",
+}
 
 
 def moment_of(container_id: str, action: str, since_s: float) -> float | None:
     """When the engine did this to the container (realtime seconds), by its own event log; None where it has no such event.
 
-    For stop and kill it is the signal's event, not that of the container's end: peers notice the signal.
+    For stop, kill and restart it is the signal's event, not that of the container's end: peers notice the signal.
     """
 
     def ask(client: DockerClient) -> float | None:

@@ -1,83 +1,145 @@
-"""What a fault is: a frozen value with its own parameters that plans, purely, what to do and what undoes it. Bed performs the plan."""
+"""What a fault is: a frozen value with its own parameters that plans, purely, what to do and what undoes it. Injector performs the plan."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
-from testbed.errors import UsageError
-from testbed.topology import Host, Topology
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-EngineAction = Literal["stop", "kill", "pause", "unpause", "start"]
+from testbed.topology import Topology
+
+EngineAction = Literal["stop", "kill", "pause", "unpause", "start", "restart"]
+Family = Literal["host", "link", "impairment", "marking", "application"]
+Way = Literal["in", "out"]
+"""Into the host, or out of it."""
+
+MARK = "testbed_"
+"""Begins the name of every table, and the comment of every rule, that is ours."""
+
+QDISC_HANDLE = "7e57:"
+"""Handle of every queueing discipline that is ours."""
+
+
+def mark_of(fault_id: str) -> str:
+    """The name that everything of this fault carries in a kernel: ``testbed_cut_12ab34cd``."""
+    return MARK + fault_id.replace("-", "_")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnWorkload:
-    """Something the engine does to a host's workload container."""
+    """Something the engine does to a host's workload container; ``undo`` is None where nothing needs undoing."""
 
     host: str
-    action: EngineAction
+    do: EngineAction
+    undo: EngineAction | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """A command in a host's NIC, with what goes to its standard input."""
+    """A command in a host's NIC, with what goes to its standard input.
+
+    With ``{device}`` in it, it is run once for each device of the act's addresses; ``{devices}`` is all of them, ``"eth0", "eth1"``.
+    One in the ``background`` runs while the fault is held: it prints a JSON line ``{"ready": true}`` when it works, and is ended by
+    SIGTERM before anything else is undone.
+    """
 
     argv: tuple[str, ...]
     input: str = ""
+    background: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As the holder reads it."""
-        return {"argv": list(self.argv), "input": self.input or None}
+        return {"argv": list(self.argv), "input": self.input or None, "background": self.background}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cycle:
+    """Done for ``on_s`` seconds, undone for ``off_s``, and so on; it begins with doing."""
+
+    on_s: float
+    off_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InNic:
-    """Commands that the NIC's holder runs; ``{device}`` in them is the interface of the host's address ``address``."""
+    """Commands that the holder in a host's NIC runs, to do and to undo; ``confirm`` shows that it is done.
+
+    ``addresses``: those of the links it is about, one each. ``means`` is what it is done by, for the record; ``needs`` a feature
+    of the kernel that must be there.
+    """
 
     host: str
-    address: str
-    commands: tuple[Command, ...]
+    addresses: tuple[str, ...]
+    do: tuple[Command, ...]
+    undo: tuple[Command, ...]
+    confirm: tuple[Command, ...] = ()
+    means: str = "nft"
+    needs: str = ""
+    cycle: Cycle | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtRole:
+    """Requests to the control socket of the role that a host runs (``testbed.roles.control``)."""
+
+    host: str
+    do: Mapping[str, Any]
+    undo: Mapping[str, Any]
+    means: str = field(default="role", init=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Either:
+    """Several ways to the same effect, the best first: taken is the first whose ``needs`` the host's kernel has."""
+
+    options: tuple[InNic, ...]
+
+    @property
+    def host(self) -> str:
+        """The host, the same for all."""
+        return self.options[0].host
+
+
+Act = OnWorkload | InNic | AtRole | Either
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What to do, what undoes it, and (in the NIC) what shows that it is done."""
+    """Acts in order; they are undone in reverse order."""
 
-    do: OnWorkload | InNic
-    undo: OnWorkload | InNic
-    confirm: tuple[Command, ...] = ()
+    acts: tuple[Act, ...]
 
 
-class Fault(Protocol):
-    """A fault; ``target`` is a host's name."""
+class Fault(BaseModel):
+    """A fault: ``kind`` is its word in scenarios, ``at`` its target in words. A scenario writes ``{cut: ccm-1}`` for ``{cut: {at: ccm-1}}``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     kind: ClassVar[str]
     help: ClassVar[str]
+    example: ClassVar[str]
+    family: ClassVar[Family]
 
-    @property
-    def target(self) -> str: ...
+    at: str = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _target_alone(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {"at": value}
 
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """Pure: the same arguments give the same plan. UsageError where this topology cannot have it."""
-        ...
+        raise NotImplementedError
 
+    def claims(self, topology: Topology) -> frozenset[str]:
+        """What it needs for itself alone while it lasts, as ``workload:ccm-1``: two faults that claim the same cannot overlap."""
+        return frozenset()
 
-class FaultKind(Protocol):
-    """What the table of kinds holds: called with a target it gives the fault."""
+    def hosts(self, topology: Topology) -> tuple[str, ...]:
+        """Hosts it is performed at."""
+        return tuple(dict.fromkeys(act.host for act in self.plan(topology, "id").acts))
 
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def help(self) -> str: ...
-
-    def __call__(self, target: str) -> Fault: ...
-
-
-def linked_host(topology: Topology, name: str) -> Host:
-    """The target of a link fault: it must have a link."""
-    host = topology.host(name)
-    if not host.links:
-        raise UsageError(f"host {name!r} has no link to break")
-    return host
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at}"

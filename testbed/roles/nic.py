@@ -1,8 +1,8 @@
-"""The NIC of a host: owns the network namespace, holds faults, takes captures. Runs in the NIC container as three processes.
+"""The NIC of a host: owns the network namespace, holds faults, takes captures. Runs in the NIC container.
 
 ``hold``     process 1: sets addresses and routes from the environment, removes the default route, waits for SIGTERM.
-``serve``    one per orchestrator, started by ``docker exec -i``: JSON lines in, JSON lines out; holds link faults. When its input
-             closes (the orchestrator is gone) or a lease ends, it undoes what it holds: nothing outlives who asked for it.
+``configure`` the first thing that ``hold`` does, done again: after a link was down.
+``serve``    one per orchestrator, started by ``docker exec -i``: holds link faults (``testbed.roles.holder``).
 ``capture``  tcpdump with a canary frame at both ends; ends when its input closes.
 
 Environment of ``hold``: TESTBED_ADDRESSES (space-separated, added to the interface whose subnet has them), TESTBED_LOCAL_PREFIX (CIDR
@@ -11,61 +11,25 @@ of phones that live here), TESTBED_ROUTES (``CIDR via ADDRESS``, comma-separated
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from typing import Any
+
+from testbed.roles.holder import serve
+from testbed.roles.namespace import device_of, run
 
 CANARY_ETHERTYPE = 0x88B5
 """IEEE 802 local experimental EtherType: no protocol of the bed uses it, and faults (IP only) let it pass."""
 
-COMMAND_TIMEOUT_S = 10
 TCPDUMP_END_TIMEOUT_S = 5
 BLOCK_TIMEOUT_S = 1.1
 """The kernel hands packets to tcpdump in blocks, at most one second late, and SIGINT ends tcpdump without another look.
 
 Its immediate mode is no way out: the ring then has one slot of the snapshot length a packet, 32 of them in 8 MiB, and drops."""
-
-
-def run(argv: list[str], text: str | None = None) -> str:
-    """Run a command; its output, or RuntimeError with what it printed."""
-    done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
-    if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip() or f'exit status {done.returncode}'}"
-        )
-    return done.stdout
-
-
-def interfaces() -> list[tuple[str, ipaddress.IPv4Interface]]:
-    """Name and address of every interface but loopback."""
-    found = []
-    for record in json.loads(run(["ip", "-j", "-4", "address", "show"])):
-        if record["ifname"] != "lo":
-            found += [
-                (record["ifname"], ipaddress.IPv4Interface(f"{a['local']}/{a['prefixlen']}"))
-                for a in record["addr_info"]
-            ]
-    return found
-
-
-def device_of(address: str) -> str:
-    """Interface that has this address, or whose subnet holds it: interfaces are named by address, never ``eth0`` by habit."""
-    wanted = ipaddress.IPv4Address(address)
-    candidates = interfaces()
-    for name, interface in candidates:
-        if interface.ip == wanted:
-            return name
-    for name, interface in candidates:
-        if interface.network.prefixlen < 32 and wanted in interface.network:
-            return name
-    raise RuntimeError(f"no interface for {address}; there are " + ", ".join(f"{name} {i}" for name, i in candidates))
 
 
 def configure() -> None:
@@ -94,103 +58,6 @@ def hold() -> None:
                 pass
         except ChildProcessError:
             pass
-
-
-class Holder:
-    """Faults held in this namespace: each with the commands that undo it and the end of its lease (monotonic, or None)."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, tuple[list[dict[str, Any]], float | None]] = {}
-
-    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request, one reply; operations are ``apply``, ``undo``, ``device`` and ``ping``."""
-        if request["op"] == "apply":
-            return self.apply(request)
-        if request["op"] == "undo":
-            return self.undo(request["id"])
-        if request["op"] == "device":
-            return {"device": device_of(request["address"])}
-        if request["op"] == "ping":
-            return {"held": sorted(self.held)}
-        raise RuntimeError(f"unknown operation {request['op']!r}")
-
-    def apply(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The undo is on the books before the first command runs; a command that fails undoes what came before it."""
-        lease_s = request.get("lease_s")
-        self.held[request["id"]] = (request["undo"], None if lease_s is None else time.monotonic() + lease_s)
-        began_s = time.time()
-        try:
-            for command in request["do"]:
-                run(command["argv"], command.get("input"))
-        except (RuntimeError, subprocess.TimeoutExpired):
-            self.undo(request["id"])
-            raise
-        effect_s = time.time()
-        seen = [run(command["argv"]) for command in request.get("confirm", ())]
-        return {"began_s": began_s, "effect_s": effect_s, "seen": seen}
-
-    def undo(self, fault_id: str) -> dict[str, Any]:
-        """A fault that is not held counts as healed; so does one whose rule is gone already."""
-        began_s = time.time()
-        problems = []
-        for command in self.held.pop(fault_id, ((), None))[0]:
-            try:
-                run(command["argv"], command.get("input"))
-            except (RuntimeError, subprocess.TimeoutExpired) as error:
-                if "No such file" not in str(error):
-                    problems.append(str(error))
-        if problems:
-            raise RuntimeError("; ".join(problems))
-        return {"began_s": began_s, "effect_s": time.time()}
-
-    def next_lease_end(self) -> float | None:
-        """When the next lease ends (monotonic)."""
-        return min((end for _, end in self.held.values() if end is not None), default=None)
-
-    def end_leases(self, now: float) -> None:
-        """Undo what is over."""
-        for fault_id in [key for key, (_, end) in self.held.items() if end is not None and end <= now]:
-            self._undo_quietly(fault_id)
-
-    def end(self) -> None:
-        """Undo everything."""
-        for fault_id in list(self.held):
-            self._undo_quietly(fault_id)
-
-    def _undo_quietly(self, fault_id: str) -> None:
-        try:
-            self.undo(fault_id)
-        except RuntimeError as error:
-            print(f"could not undo {fault_id}: {error}", file=sys.stderr, flush=True)
-
-
-def serve() -> None:
-    """Answer requests until the input closes, then undo all that is held."""
-    holder = Holder()
-    # A dying orchestrator's terminal may signal us too; the end of the input is the only end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    pending = b""
-    print(json.dumps({"ready": True}), flush=True)
-    try:
-        while True:
-            end = holder.next_lease_end()
-            timeout = None if end is None else max(0.0, end - time.monotonic())
-            if not select.select([0], [], [], timeout)[0]:
-                holder.end_leases(time.monotonic())
-                continue
-            data = os.read(0, 65536)
-            if not data:
-                return
-            *lines, pending = (pending + data).split(b"\n")
-            for line in lines:
-                try:
-                    reply = holder.handle(json.loads(line))
-                except (RuntimeError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired) as error:
-                    reply = {"error": f"{error}"}
-                print(json.dumps(reply), flush=True)
-    finally:
-        holder.end()
 
 
 def send_canary(device: str, host: str, place: str) -> None:
@@ -253,12 +120,14 @@ def main(argv: list[str]) -> int:
     """Entry point in the container."""
     if argv == ["hold"]:
         hold()
+    elif argv == ["configure"]:
+        configure()
     elif argv == ["serve"]:
         serve()
     elif len(argv) == 3 and argv[0] == "capture":
         return capture(argv[1], argv[2])
     else:
-        print("usage: nic hold | serve | capture ADDRESS HOST", file=sys.stderr)
+        print("usage: nic hold | configure | serve | capture ADDRESS HOST", file=sys.stderr)
         return 2
     return 0
 

@@ -8,8 +8,9 @@ import pytest
 from test_topology import topology
 
 from testbed import injector as module
-from testbed.errors import EngineError
+from testbed.errors import EngineError, Unsupported, UsageError
 from testbed.faults import fault_of
+from testbed.faults.base import Either, Fault, InNic, Plan
 from testbed.injector import Injector
 
 
@@ -31,6 +32,7 @@ class Engine:
                 "start": "running",
                 "pause": "paused",
                 "unpause": "running",
+                "restart": "running",
             }[action]
 
     def state_of(self, container_id: str) -> str:
@@ -52,7 +54,11 @@ def injector_of(engine: Engine) -> Injector:
     def record(name: str, **data: Any) -> None:
         engine.log.append(name)
 
-    return Injector(topology, workload=lambda host: host, nic=lambda host: host, record=record)
+    def ask(host: str, request: dict[str, Any]) -> dict[str, Any]:
+        engine.log.append(f"{host}: {request}")
+        return {}
+
+    return Injector(topology, workload=lambda host: host, nic=lambda host: host, ask=ask, record=record)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +103,80 @@ def test_closing_heals_what_is_left_last_first(engine: Engine):
     assert engine.log[-2:] == ["unpause", "FaultHealed"]
     assert faults.close() == []
     assert engine.log.count("unpause") == 1
+
+
+def test_faults_that_need_the_same_for_themselves_cannot_overlap_and_nothing_is_touched(engine: Engine):
+    faults = injector_of(engine)
+    injected = faults.inject(fault_of("freeze", "ccm-1"))
+    engine.log.clear()
+    with pytest.raises(UsageError, match="kill ccm-1 cannot overlap freeze ccm-1"):
+        faults.inject(fault_of("kill", "ccm-1"))
+    assert engine.log == []
+    faults.heal(injected)
+    faults.inject(fault_of("kill", "ccm-1"))
+
+
+def test_a_restart_is_over_when_the_host_runs_again(engine: Engine):
+    injector_of(engine).inject(fault_of("restart", "ccm-1"))
+    assert engine.log == ["FaultIntended", "restart", "FaultConfirmed", "FaultHealed"]
+
+
+class Holders:
+    """Stands in for the holder in a NIC."""
+
+    def __init__(self, engine: Engine, faults: Injector, monkeypatch: pytest.MonkeyPatch, **replies: Any) -> None:
+        self.replies = {"apply": {"effect_s": 2.0}, "undo": {"effect_s": 3.0, "residue": [], "turns": []}, **replies}
+        self.asked: list[dict[str, Any]] = []
+        self.engine = engine
+        monkeypatch.setattr(module.streams, "ExecStream", lambda nic, argv: self)
+
+    def receive(self) -> None:
+        """Ready."""
+
+    def close(self) -> None:
+        """End."""
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.engine.log.append(request["op"])
+        self.asked.append(request)
+        return self.replies[request["op"]]
+
+
+def test_a_power_off_cuts_before_it_kills_and_starts_before_it_heals_the_cut(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    faults = injector_of(engine)
+    Holders(engine, faults, monkeypatch)
+    with faults.fault(fault_of("power-off", "ccm-1")):
+        assert engine.log == ["FaultIntended", "apply", "kill", "FaultConfirmed"]
+    assert engine.log[4:] == ["start", "undo", "FaultHealed"]
+
+
+def test_what_a_fault_leaves_behind_is_on_record_and_an_error(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    faults = injector_of(engine)
+    Holders(engine, faults, monkeypatch, undo={"effect_s": 3.0, "residue": ["left: nft rule"], "turns": []})
+    faults.inject(fault_of("cut", "ccm-1"))
+    assert faults.close() == ["cut ccm-1 left behind: ccm-1: left: nft rule"]
+    assert engine.log[-1] == "FaultHealed"
+
+
+def test_what_no_kernel_feature_gives_is_unsupported_and_nothing_is_done(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    class Slow(Fault):
+        kind, help, example, family = "slow", "", "", "impairment"
+
+        def plan(self, topology: Any, fault_id: str) -> Plan:
+            ways = [InNic(host="ccm-1", addresses=(), do=(), undo=(), needs=need) for need in ("netem", "nfqueue")]
+            return Plan(acts=(Either(options=tuple(ways)),))
+
+    faults = injector_of(engine)
+    holders = Holders(engine, faults, monkeypatch, features={"features": ["nfqueue"]})
+    faults.inject(Slow(at="ccm-1"))
+    assert engine.log == ["FaultIntended", "features", "apply", "FaultConfirmed"]
+    holders.replies["features"] = {"features": []}
+    faults = injector_of(engine)
+    engine.log.clear()
+    with pytest.raises(Unsupported, match="netem, nfqueue"):
+        faults.inject(Slow(at="ccm-1"))
+    assert engine.log == ["FaultIntended", "features", "FaultUnsupported"]

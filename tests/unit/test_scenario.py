@@ -105,7 +105,7 @@ def test_steps_and_expectations_read_as_they_are_written() -> None:
     fault, press, browse, wait = scenario.steps
     assert [step.action for step in scenario.steps] == ["inject", "press", "browse", "wait"]
     assert fault.inject is not None
-    assert (fault.inject.kind, fault.inject.target) == ("kill", "web-1")
+    assert (fault.inject.kind, fault.inject.fault.at) == ("kill", "web-1")
     assert fault.for_ is not None
     assert fault.for_.seconds(PROFILES["srnd"]) == 120
     assert (press.after, press.press, press.phones) == ("redirected", ("services",), ("SEP020000000001",))
@@ -211,7 +211,10 @@ def test_a_wrong_file_is_refused_with_line_and_place(text: str, line: int, path:
     ("text", "hint"),
     [
         (HEAD + "captures: [slb]\n", "did you mean 'capture'? known: scenario, description, tags, bed, phones"),
-        (HEAD + "steps:\n  - inject: {kil: a}\n", "did you mean 'kill'? known: stop, kill, freeze, cut"),
+        (
+            HEAD + "steps:\n  - inject: {kil: a}\n",
+            "did you mean 'kill'? known: stop, kill, freeze, restart, power-off, cut, ",
+        ),
         (HEAD + "steps:\n  - press: servces\n", "did you mean 'services'? known: services, directory"),
         (
             HEAD + "steps:\n  - after: rehome\n",
