@@ -1,10 +1,14 @@
 """How long a re-home may take: the one place where slack is granted. All values in seconds.
 
-A failover's budget follows from its class of failure: a stopped or killed call control closes its connections, so phones leave
-at once; a frozen or cut one has to be missed, by keepalives or by TCP, and the profile says how long that takes.
+A failover's budget follows from what makes a phone notice: a stopped or killed call control closes its connections, so phones leave
+at once; one that refuses is noticed by the next packet; a frozen or cut one has to be missed, by keepalives or by TCP, and the
+profile says how long that takes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from testbed.profile import KEEPALIVE_MISSES, Profile
 
@@ -16,7 +20,6 @@ KEEPALIVE_JITTER = 0.05
 
 HOST_START_S = 2.0
 """From the engine's word that a workload runs again to its listening socket."""
-
 
 REGISTRATION_S = 0.5
 """For connection and registration, on top of late keepalives."""
@@ -30,18 +33,43 @@ def slack_s(profile: Profile) -> float:
     return max(AT_ONCE_S, KEEPALIVE_MISSES * KEEPALIVE_JITTER * profile.keepalive_s + REGISTRATION_S)
 
 
-def failover_budget_s(kind: str, profile: Profile) -> tuple[float, float]:
-    """Shortest and longest time from this kind of fault's effect to the end of registration at the next call control.
+Notice = Literal["close", "packet", "keepalive", "tcp"]
+"""What makes a phone notice: FIN or RST of the server; a refusal of the next packet it sends; missed KeepAlives; TCP giving up."""
+
+_NOTICES: dict[str, Notice] = {
+    "stop": "close",
+    "kill": "close",
+    "restart": "close",
+    "reject": "packet",
+    "freeze": "keepalive",
+    "mute": "keepalive",
+    "cut": "tcp",
+    "cut-in": "tcp",
+    "cut-out": "tcp",
+    "link-down": "tcp",
+    "power-off": "tcp",
+}
+
+
+def notice_of(kind: str, parameters: Mapping[str, Any]) -> Notice | None:
+    """What makes phones notice a fault of their call control, or of the way to it; None where they need not notice it at all.
+
+    An ICMP refusal says nothing to an established connection (RFC 1122, 4.2.3.9: a soft error): TCP has to give up.
+    """
+    return "tcp" if kind == "reject" and parameters.get("by") == "icmp" else _NOTICES.get(kind)
+
+
+def failover_budget_s(notice: Notice, profile: Profile) -> tuple[float, float]:
+    """Shortest and longest time from a fault's effect to the end of registration at the next call control.
 
     Sooner than the shortest, something else than this fault was noticed, or the phone gives up too early.
     """
     slack = slack_s(profile)
-    if kind == "freeze":
-        shortest, longest = profile.freeze_detection_s
-    elif kind == "cut":
-        shortest, longest = profile.cut_detection_s
-    else:
+    if notice == "close":
         return 0.0, AT_ONCE_S
+    if notice == "packet":
+        return 0.0, profile.keepalive_s + slack
+    shortest, longest = profile.freeze_detection_s if notice == "keepalive" else profile.cut_detection_s
     return shortest - EARLY_S, longest + slack
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.bracket import Bracket, brackets
-from testbed.checks.budget import failover_budget_s, fallback_budget_s
+from testbed.checks.budget import failover_budget_s, fallback_budget_s, notice_of
 from testbed.checks.capture import captures
 from testbed.checks.facts import FaultWindow, call_controls, fault_windows, first, quantiles, seen
 from testbed.checks.rehome_times import Rehome, Rehomes, failovers, fallbacks
@@ -59,6 +59,10 @@ def _nothing_to_judge(run: Run, params: RehomedParams, windows: Sequence[FaultWi
         return f"{windows[-1]} was never healed"
     if not seen(run, "Registered"):
         return "no phone registered anywhere in this run"
+    if params.direction == "failover" and params.within is None:
+        for window in windows:
+            if notice_of(window.kind, window.parameters) is None:
+                return f"nothing says how long a re-home may take after {window}: write within: 5s"
     return ""
 
 
@@ -109,7 +113,9 @@ def _budget_s(run: Run, params: RehomedParams, window: FaultWindow, rehome: Reho
         return 0.0, params.within.seconds(run.profile)
     if params.direction == "fallback":
         return fallback_budget_s(run.profile, rehome.token_wait_s)
-    return failover_budget_s(window.kind, run.profile)
+    notice = notice_of(window.kind, window.parameters)
+    assert notice is not None
+    return failover_budget_s(notice, run.profile)
 
 
 def _doubt(run: Run, window: FaultWindow, around: Sequence[Bracket]) -> str:

@@ -8,7 +8,7 @@ from recordings import PHONES, Recording, Wire, sccp
 from stories import BEGAN_S, HEALING_S, KEEPALIVE, KEEPALIVE_ACK
 
 from testbed.checks import judge_expectation
-from testbed.checks.budget import failover_budget_s, fallback_budget_s, slack_s
+from testbed.checks.budget import failover_budget_s, fallback_budget_s, notice_of, slack_s
 from testbed.checks.rehome import RehomedParams
 from testbed.profile import PROFILES
 from testbed.verdict import Status, Verdict
@@ -184,11 +184,26 @@ def test_fallback_from_a_fault_that_was_not_healed_is_inconclusive(tmp_path: Pat
     assert rehomed(recording, tmp_path, **FALLBACK).status is Status.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters", "notice"),
+    [
+        ("kill", {}, "close"),
+        ("freeze", {}, "keepalive"),
+        ("power-off", {}, "tcp"),
+        ("reject", {"by": "rst"}, "packet"),
+        ("reject", {"by": "icmp"}, "tcp"),
+        ("bleach", {}, None),
+    ],
+)
+def test_what_a_phone_notices_a_fault_by_follows_from_its_kind(kind: str, parameters: dict[str, str], notice: str):
+    assert notice_of(kind, parameters) == notice
+
+
 def test_budgets_follow_the_class_of_failure_and_the_profile() -> None:
     srnd, quick = PROFILES["srnd"], PROFILES["quick"]
-    assert failover_budget_s("stop", srnd) == failover_budget_s("kill", quick) == (0, 1)
-    assert failover_budget_s("freeze", srnd) == pytest.approx((59.9, 95))
-    assert failover_budget_s("freeze", quick) == pytest.approx((1.9, 4))
-    assert failover_budget_s("cut", quick)[1] == pytest.approx(quick.cut_detection_s[1] + 1)
+    assert failover_budget_s("close", srnd) == failover_budget_s("close", quick) == (0, 1)
+    assert failover_budget_s("keepalive", srnd) == pytest.approx((59.9, 95))
+    assert failover_budget_s("keepalive", quick) == pytest.approx((1.9, 4))
+    assert failover_budget_s("tcp", quick)[1] == pytest.approx(quick.cut_detection_s[1] + 1)
     assert (slack_s(srnd), slack_s(quick)) == pytest.approx((5, 1))
     assert fallback_budget_s(quick, 1.0)[1] - fallback_budget_s(quick, 0.0)[1] == pytest.approx(1)
