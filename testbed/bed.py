@@ -6,12 +6,13 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from testbed import state
+from testbed.captures import Captures
 from testbed.compose_file import NIC_SUFFIX
 from testbed.engine import compose, containers, streams
 from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, UsageError
@@ -45,7 +46,7 @@ class Bed:
         self._progress = progress
         self._containers: dict[str, containers.Container] = {}
         self._nics: dict[str, containers.Container] = {}
-        self._captures: dict[str, streams.CaptureStream] = {}
+        self.captures = Captures(lambda: self.topology, nic=lambda host: self._nics[host].id, record=self.record)
         self.injector = Injector(
             lambda: self.topology,
             workload=lambda host: self._workload(host).id,
@@ -124,7 +125,7 @@ class Bed:
         try:
             bed.discover()
             if capture_at:
-                bed.start_captures(capture_at, captures_folder)
+                bed.captures.start(capture_at, captures_folder)
                 compose.up(file, project=project, env=block.values)
                 bed.discover()
         except BaseException:
@@ -220,7 +221,7 @@ class Bed:
     def close(self) -> None:
         """End captures, heal faults, end our streams; the bed stays up."""
         problems = self.injector.close()
-        self.stop_captures()
+        self.captures.stop_all()
         self._stop_following.set()
         if problems:
             raise CleanupIncomplete(
@@ -299,32 +300,6 @@ class Bed:
                 hint=f"`testbed status --name {self.topology.bed}` shows what is up",
             )
         return self._containers[host]
-
-    # -- captures
-
-    def start_captures(self, hosts: Iterable[str], folder: Path) -> None:
-        """Start tcpdump at these hosts' NICs; returns when every one listens."""
-        folder.mkdir(parents=True, exist_ok=True)
-        names = [self.topology.host(name).name for name in dict.fromkeys(hosts)]
-        for name in names:
-            address = self.topology.host(name).address
-            self._captures[name] = streams.CaptureStream(
-                self._nics[name].id, address=address, host=name, file=folder / f"{name}.pcap"
-            )
-        for name in names:
-            self._captures[name].wait_listening()
-            self.record("CaptureStarted", capture=name, file=self._captures[name].file.name)
-
-    def stop_capture(self, host: str) -> None:
-        """End one capture and record its counters; one that ended badly has -1 for them, which no check calls sound."""
-        capture = self._captures.pop(host)
-        counters = capture.stop()
-        self.record("CaptureStopped", capture=host, file=capture.file.name, **counters)
-
-    def stop_captures(self) -> None:
-        """End all captures, side by side."""
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(self.stop_capture, list(self._captures)))
 
 
 def remove(name: str) -> None:

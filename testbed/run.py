@@ -92,7 +92,7 @@ def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress) -> Non
     Steps(bed, loaded.scenario, AddressBlock(bed.topology.prefix.removesuffix(".0.0/16"))).perform()
     await_steady(bed, "after", servers)
     record_slb(bed, "after")
-    bed.stop_captures()
+    bed.captures.stop_all()
     bed.record("RunEnded")
 
 
