@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from testbed.errors import UsageError
 from testbed.roles import pages
 from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_number
 from testbed.roles.control import ControlServer
+from testbed.roles.held_faults import Begin, HeldFaults, Undo
+from testbed.roles.page_faults import PageFaults
 from testbed.roles.site import listener
 from testbed.sccp.call_control import CallControl, Rules
 
@@ -34,13 +37,20 @@ MAX_UNSENT_BYTES = 1 << 18
 """A peer that sends and never reads would make us hold its answers for ever."""
 STOP_GRACE_S = 1.0
 MAX_TOKEN_WAIT_S = 3600
+MAX_REJECT_CHARS = 32
+"""The text field of RegisterReject."""
+RESTART = 2
+"""The kind of Reset after which a phone registers again."""
 
 
 class Switchboard:
     """The machine, its connections and its one timer."""
 
-    def __init__(self, host: HostEnvironment, report: Reporter, rules: Rules) -> None:
-        self._host, self._report = host, report
+    def __init__(self, host: HostEnvironment, report: Reporter, rules: Rules, page_faults: PageFaults) -> None:
+        self._host, self._report, self._page_faults = host, report, page_faults
+        self._rules = rules
+        """As asked for by the owner; a fault may refuse registrations meanwhile."""
+        self._refusal = _Refusal()
         self._loop = asyncio.get_running_loop()
         self.machine = CallControl(host=host.host, profile=host.profile, rules=rules, now=time.monotonic())
         self.machine.set_clock(time.monotonic(), time.time())
@@ -78,7 +88,11 @@ class Switchboard:
                 connection.close()
         now, realtime_s = time.monotonic(), time.time()
         for event in self.machine.events():
-            self._report.at(realtime_s - (now - event.now), event.name, event.data)
+            data = event.data
+            if event.name == "RegisterRefused" and data["text"] == self._refusal.text:
+                self._refusal.effects += 1
+                data = {**data, "fault_id": self._refusal.fault_id}
+            self._report.at(realtime_s - (now - event.now), event.name, data)
         self._arm(now)
 
     def close(self) -> None:
@@ -111,12 +125,13 @@ class Switchboard:
 
     async def set_rules(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """``reject``: text or null; ``token``: "grant" or seconds. What is not named stays."""
-        rules = self.machine.rules
+        rules = self._rules
         reject = request.get("reject", rules.reject)
         if reject is not None and not isinstance(reject, str):
             raise UsageError("reject: a text or null is needed")
         wait_s = token_wait(request["token"]) if "token" in request else rules.token_wait_s
-        self.machine.rules = Rules(reject=reject, token_wait_s=wait_s)
+        self._rules = Rules(reject=reject, token_wait_s=wait_s)
+        self._apply_rules()
         return {"reject": reject, "token": "grant" if wait_s is None else wait_s}
 
     async def reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,10 +139,65 @@ class Switchboard:
         name, kind = request.get("phone"), request.get("kind", 1)
         if kind not in (1, 2):
             raise UsageError(f"kind: 1 (reset) or 2 (restart), not {kind!r}")
+        if self.machine.unheeded is not None:
+            raise UsageError("a mute call control sends nothing", hint="heal the fault first")
         if not self.machine.reset(str(name), kind, time.monotonic()):
             raise UsageError(f"phone {name!r} is not registered here")
         self.pump()
         return {"phone": name, "kind": kind}
+
+    # -- faults
+
+    @property
+    def fault_kinds(self) -> dict[str, Begin]:
+        """Kinds of faults that a call control can have."""
+        return {**self._page_faults.kinds, "register-reject": self._begin_reject, "mute": self._begin_mute}
+
+    def _begin_reject(self, fault_id: str, request: Mapping[str, Any]) -> Undo:
+        """``text``: what refused phones are told; ``reset``: true sends those registered here Reset, so that they register anew."""
+        text, is_resetting = request.get("text", ""), request.get("reset", False)
+        if not _is_refusal(text) or not isinstance(is_resetting, bool):
+            raise UsageError(
+                f"text: 1 to {MAX_REJECT_CHARS} printable ASCII characters are needed; reset: true or false"
+            )
+        if self._refusal.fault_id:
+            raise UsageError(f"registrations are refused already, by {self._refusal.fault_id}")
+        self._refusal = _Refusal(fault_id=fault_id, text=text)
+        self._apply_rules()
+        for name in list(self.machine.registered) if is_resetting else ():
+            self.machine.reset(name, RESTART, time.monotonic())
+        self.pump()
+        return self._end_reject
+
+    def _end_reject(self) -> int:
+        refusal, self._refusal = self._refusal, _Refusal()
+        self._apply_rules()
+        return refusal.effects
+
+    def _apply_rules(self) -> None:
+        self.machine.rules = replace(self._rules, reject=self._refusal.text or self._rules.reject)
+
+    def _begin_mute(self, fault_id: str, _request: Mapping[str, Any]) -> Undo:
+        if self.machine.unheeded is not None:
+            raise UsageError("it is mute already")
+        self.machine.mute()
+        undo_pages = self._page_faults.begin_mute(fault_id)
+
+        def undo() -> int:
+            messages = self.machine.unmute(time.monotonic())
+            self.pump()
+            return messages + undo_pages()
+
+        return undo
+
+
+@dataclass(slots=True, kw_only=True)
+class _Refusal:
+    """The fault that refuses registrations, where there is one; how many it refused."""
+
+    fault_id: str = ""
+    text: str = ""
+    effects: int = 0
 
 
 class PhoneConnection(asyncio.Protocol):
@@ -169,6 +239,10 @@ class PhoneConnection(asyncio.Protocol):
             self._transport.abort()
 
 
+def _is_refusal(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= MAX_REJECT_CHARS and text.isascii() and text.isprintable()
+
+
 def token_wait(value: object) -> int | None:
     """``"grant"`` is None; whole seconds, also as text, are themselves. Raises UsageError."""
     if value == "grant":
@@ -192,13 +266,16 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     environment = os.environ
     address = environment.get("TESTBED_ADDRESS", "0.0.0.0")
     tos = whole_number(environment, "TESTBED_SIGNALLING_TOS", AF31_TOS, 255)
-    switchboard = Switchboard(host, report, rules_from(environment))
-    control = ControlServer(
-        host.control_path, {"ls": switchboard.ls, "set": switchboard.set_rules, "reset": switchboard.reset}
-    )
+    page_faults = PageFaults()
+    switchboard = Switchboard(host, report, rules_from(environment), page_faults)
+    held = HeldFaults(switchboard.fault_kinds, report)
+    operations = {"ls": switchboard.ls, "set": switchboard.set_rules, "reset": switchboard.reset}
+    control = ControlServer(host.control_path, {**operations, **held.handlers})
     subscriptions = pages.Subscriptions(services_url=environment.get("TESTBED_SERVICES_URL", "http://web-1/"))
     site = web.AppRunner(
-        pages.app(host.host, subscriptions=subscriptions, emit=report), access_log=None, shutdown_timeout=STOP_GRACE_S
+        pages.app(host.host, subscriptions=subscriptions, emit=report, faults=page_faults),
+        access_log=None,
+        shutdown_timeout=STOP_GRACE_S,
     )
     await site.setup()
     http = listener(address, whole_number(environment, "TESTBED_HTTP_PORT", HTTP_PORT, 65535))
@@ -212,6 +289,7 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     )
     report("RoleStarted", role=ROLE)
     await stopped.wait()
+    held.close()
     server.close()
     switchboard.close()
     await control.close()

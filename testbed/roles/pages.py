@@ -10,6 +10,7 @@ from types import MappingProxyType
 from aiohttp import web
 
 from testbed.phone_xml import Directory, DirectoryEntry, Input, InputItem, Menu, MenuItem, SoftKey, Text
+from testbed.roles.page_faults import PageFaults
 from testbed.roles.site import Emit, origin, site, xml
 
 _BASE = "/CCMCIP"
@@ -34,10 +35,10 @@ class Subscriptions:
     directory: Sequence[DirectoryEntry] = SAMPLE_ENTRIES
 
 
-def app(host: str, *, subscriptions: Subscriptions, emit: Emit) -> web.Application:
+def app(host: str, *, subscriptions: Subscriptions, emit: Emit, faults: PageFaults | None = None) -> web.Application:
     """The site; ``host`` is what X-Served-By says, ``emit`` gets the PageServed events (health page excluded)."""
     pages = _Pages(host, subscriptions)
-    application = site(host, emit)
+    application = site(host, emit, faults)
     application.add_routes(
         [
             web.get(f"{_BASE}/getservicesmenu.asp", pages.services),

@@ -1,4 +1,4 @@
-"""What every web site of the bed has: a health page, X-Served-By, PageServed events, CiscoIPPhone answers, marking."""
+"""What every web site of the bed has: a health page, X-Served-By, PageServed events, CiscoIPPhone answers, marking, page faults."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from testbed import phone_xml
+from testbed.roles.page_faults import HEALTH_PATH, PageFault, PageFaults
 
-HEALTH_PATH = "/health"
 MAX_REQUEST_BYTES = 64 * 1024
 _ORIGIN = re.compile(r"[A-Za-z0-9.-]{1,100}(?::\d{1,5})?")
 _BACKLOG = 1024
@@ -23,9 +23,10 @@ class Emit(Protocol):
     def __call__(self, name: str, /, **data: object) -> None: ...
 
 
-def site(host: str, emit: Emit) -> web.Application:
-    """An application without pages but the health page; ``host`` is what X-Served-By says."""
-    application = web.Application(middlewares=[_reporting(emit)], client_max_size=MAX_REQUEST_BYTES)
+def site(host: str, emit: Emit, faults: PageFaults | None = None) -> web.Application:
+    """An application without pages but the health page; ``host`` is what X-Served-By says, ``faults`` what is wrong with it."""
+    reporting = _reporting(emit, faults or PageFaults())
+    application = web.Application(middlewares=[reporting], client_max_size=MAX_REQUEST_BYTES)
 
     async def sign(_request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Served-By"] = host
@@ -71,26 +72,46 @@ async def _health(_request: web.Request) -> web.Response:
     return web.Response(text="ok")
 
 
-def _reporting(emit: Emit) -> Middleware:
+def _reporting(emit: Emit, faults: PageFaults) -> Middleware:
+    """Every page but the health page is reported once it is answered; one that a fault took, health page or not, with its id."""
+
     @web.middleware
     async def report(request: web.Request, handler: Handler) -> web.StreamResponse:
+        fault = faults.taking(request.path)
         status = 500
+        if fault is not None and fault.is_mute:
+            emit("PageMuted", **_particulars(request, fault))
         try:
-            response = await handler(request)
+            response = await (handler(request) if fault is None else _spoilt(request, handler, fault))
             status = response.status
         except web.HTTPException as answer:
             status = answer.status
             raise
         finally:
-            if request.path != HEALTH_PATH:
-                emit(
-                    "PageServed",
-                    client=request.remote,
-                    method=request.method,
-                    path=request.path[:200],
-                    status=status,
-                    forwarded_for=request.headers.get("X-Forwarded-For", "")[:200] or None,
-                )
+            if (request.path != HEALTH_PATH or fault is not None) and not _is_gone(request, fault):
+                emit("PageServed", status=status, **_particulars(request, fault))
         return response
 
     return report
+
+
+async def _spoilt(request: web.Request, handler: Handler, fault: PageFault) -> web.StreamResponse:
+    await fault.wait()
+    if fault.status:
+        return web.Response(status=fault.status, text=f"{fault.status}: {fault.fault_id}")
+    return await handler(request)
+
+
+def _is_gone(request: web.Request, fault: PageFault | None) -> bool:
+    """Whether a fault let the client wait until it hung up: nothing was served."""
+    return fault is not None and (request.transport is None or request.transport.is_closing())
+
+
+def _particulars(request: web.Request, fault: PageFault | None) -> dict[str, object]:
+    particulars: dict[str, object] = {
+        "client": request.remote,
+        "method": request.method,
+        "path": request.path[:200],
+        "forwarded_for": request.headers.get("X-Forwarded-For", "")[:200] or None,
+    }
+    return particulars if fault is None else {**particulars, "fault_id": fault.fault_id}

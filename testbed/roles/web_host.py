@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import sys
 
 from aiohttp import web
 
 from testbed.dscp import code_point, tos_of
+from testbed.errors import UsageError
 from testbed.phone_xml import Bitmap, Directory, DirectoryEntry, Image, Input, InputItem, Menu, MenuItem, SoftKey, Text
 from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_number
+from testbed.roles.control import ControlServer
+from testbed.roles.held_faults import HeldFaults
+from testbed.roles.page_faults import PageFaults
 from testbed.roles.site import Emit, listener, origin, site, xml
 
 ROLE = "web-host"
@@ -30,10 +35,10 @@ _EXIT = SoftKey(name="Exit", position=3, url="SoftKey:Exit")
 _WIDTH, _HEIGHT = 132, 32
 
 
-def app(host: str, *, emit: Emit) -> web.Application:
+def app(host: str, *, emit: Emit, faults: PageFaults | None = None) -> web.Application:
     """The site; ``host`` is what X-Served-By says, ``emit`` gets the PageServed events (health page excluded)."""
     pages = _Pages(host)
-    application = site(host, emit)
+    application = site(host, emit, faults)
     application.add_routes(
         [
             web.get("/", pages.menu),
@@ -125,14 +130,29 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
         whole_number(environment, "TESTBED_HTTP_PORT", HTTP_PORT, 65535),
         tos=tos_of(code_point(mark)) if mark else 0,
     )
-    runner = web.AppRunner(app(host.host, emit=report), access_log=None, shutdown_timeout=STOP_GRACE_S)
+    faults = PageFaults()
+    held = HeldFaults(faults.kinds, report)
+    control = ControlServer(host.control_path, held.handlers)
+    pages = app(host.host, emit=report, faults=faults)
+    runner = web.AppRunner(pages, access_log=None, shutdown_timeout=STOP_GRACE_S)
     await runner.setup()
     try:
+        await _start_control(control)
         await web.SockSite(runner, sock).start()
         report("RoleStarted", role=ROLE)
         await stopped.wait()
     finally:
+        held.close()
+        await control.close()
         await runner.cleanup()
+
+
+async def _start_control(control: ControlServer) -> None:
+    """A site needs none to serve its pages: where there is no place for the socket (a project of the user's own), it has no faults."""
+    try:
+        await control.start()
+    except UsageError as error:
+        print(f"{ROLE}: {error.message}: no application fault can be injected here", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """The call control's machine: all connections of one call control. Sans-IO.
 
 ``peer`` is a number the owner gives to each accepted connection and never gives again. Registration, keepalives, tokens and
-every question of a registering phone are answered; silent connections are closed.
+every question of a registering phone are answered; silent connections are closed. A mute call control takes what phones send,
+acts on none of it, says nothing and closes nothing that TCP or garbage does not close.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 from testbed.errors import PeerProtocolError
 from testbed.profile import KEEPALIVE_MISSES, Profile
+from testbed.sccp.call_control_state import CallControlEvent, CallControlSession, Rules
 from testbed.sccp.configuration_messages import CapabilitiesReq, TimeDateReq
-from testbed.sccp.framing import FrameReader
 from testbed.sccp.message import Direction, Message, Unknown
 from testbed.sccp.messages import decode, encode, name_of
 from testbed.sccp.registration_messages import (
@@ -32,51 +32,14 @@ from testbed.sccp.registration_messages import (
     Unregister,
     UnregisterAck,
 )
-from testbed.sccp.service import ANSWERS, line_number, time_and_date
+from testbed.sccp.service import ANSWERS, time_and_date
+
+__all__ = ["CallControl", "CallControlEvent", "CallControlSession", "Rules"]
 
 PROTOCOL_VERSION = 5
 DATE_TEMPLATE = "M/D/Y"
 BEFORE_REGISTRATION: Final = (Register, Alarm, KeepAlive, IpPort, RegisterTokenReq)
 """What a connection may send that is not registered (Asterisk draws the same line). Unregister is answered too."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """``reject``: refuse registrations with this text (at most 32 characters), None to accept them. ``token_wait_s``: refuse
-    tokens and have phones wait this long, None to grant them."""
-
-    reject: str | None = None
-    token_wait_s: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallControlEvent:
-    """Something that happened at ``now``."""
-
-    name: str
-    now: float
-    data: Mapping[str, Any]
-
-
-class CallControlSession:
-    """One connection: of a registered phone, or of one that only sends keepalives."""
-
-    __slots__ = ("address", "device_name", "heard_at", "interval_s", "peer", "reader", "registered_at", "watch_at")
-
-    def __init__(self, peer: int, address: str, now: float, interval_s: float) -> None:
-        self.peer, self.address = peer, address
-        self.reader = FrameReader()
-        self.device_name = ""
-        """Of a registered phone; "" before and after."""
-        self.registered_at = 0.0
-        self.heard_at = now
-        self.interval_s = interval_s
-        self.watch_at = float("inf")
-        """When its silence is looked at next."""
-
-    @property
-    def line(self) -> str:
-        return line_number(self.device_name)
 
 
 class CallControl:
@@ -88,6 +51,8 @@ class CallControl:
         self.sessions: dict[int, CallControlSession] = {}
         self.registered: dict[str, CallControlSession] = {}
         """Device name -> its session."""
+        self.unheeded: dict[int, int] | None = None
+        """While mute: peer -> how many of its messages were passed over."""
         self._watch: list[tuple[float, int]] = []
         self._awake_at = self._awake_since = now
         self._realtime_offset_s = 0.0
@@ -132,6 +97,8 @@ class CallControl:
     def tick(self, now: float) -> None:
         """Close connections that were silent for three of their keepalive intervals."""
         self._wake(now)
+        if self.unheeded is not None:
+            self._awake_since = now
         while self._watch and self._watch[0][0] <= now:
             due, peer = heapq.heappop(self._watch)
             session = self.sessions.get(peer)
@@ -156,6 +123,16 @@ class CallControl:
             self._say(session, Reset(kind=kind))
         return session is not None
 
+    def mute(self) -> None:
+        """Answer nothing any more."""
+        self.unheeded = {}
+
+    def unmute(self, now: float) -> int:
+        """Answer again what comes from now on, and count silence from now; how many messages were passed over."""
+        unheeded, self.unheeded = self.unheeded or {}, None
+        self._awake_since = now
+        return sum(unheeded.values())
+
     # -- what the owner asks
 
     def to_send(self) -> list[tuple[int, bytes]]:
@@ -176,6 +153,9 @@ class CallControl:
     # -- messages
 
     def _take(self, session: CallControlSession, message: Message | Unknown, now: float) -> None:
+        if self.unheeded is not None:
+            self._pass_over(self.unheeded, session, message, now)
+            return
         if isinstance(message, Unknown):
             if not session.device_name:
                 self._refuse_peer(session, f"message 0x{message.message_id:04X} before registration", now)
@@ -242,6 +222,15 @@ class CallControl:
         else:
             self._refuse_peer(session, f"{name_of(message.message_id)} before registration", now)
 
+    def _pass_over(
+        self, unheeded: dict[int, int], session: CallControlSession, message: Message | Unknown, now: float
+    ) -> None:
+        """The first of each connection is told: that is when its phone begins to wait."""
+        if session.peer not in unheeded:
+            phone = session.device_name or _printable(getattr(message, "device_name", ""))
+            self._tell("MessageMuted", now, phone=phone, peer=session.address, message=name_of(message.message_id))
+        unheeded[session.peer] = unheeded.get(session.peer, 0) + 1
+
     # -- sessions
 
     def _refuse_peer(self, session: CallControlSession, error: str, now: float) -> None:
@@ -277,6 +266,8 @@ class CallControl:
         self._awake_at = now
 
     def _say(self, session: CallControlSession, *messages: Message) -> None:
+        if self.unheeded is not None:
+            return
         self._outbox.append((session.peer, b"".join([encode(message) for message in messages])))
 
     def _tell(self, name: str, now: float, **data: Any) -> None:

@@ -253,6 +253,100 @@ def test_repeated_registrations_do_not_fill_the_memory(desk):
     assert len(desk.machine._watch) <= 2
 
 
+MUTED = {
+    "a registration": (Alarm(), Register(device_name="SEP020000000008", address="172.26.16.1", device_type=7)),
+    "a keepalive": (KeepAlive(),),
+    "a question": (TimeDateReq(), LineStatReq(line=1)),
+    "a token request": (RegisterTokenReq(device_name="SEP020000000008"),),
+    "an unregistration": (Unregister(),),
+    "what a phone may not send": (RegisterAck(),),
+}
+
+
+@pytest.mark.parametrize("messages", MUTED.values(), ids=MUTED)
+def test_a_mute_call_control_takes_what_a_phone_sends_and_does_nothing(desk, messages):
+    desk.say(1, REGISTER)
+    desk.machine.mute()
+    assert desk.say(1, *messages, now=5.0) == []
+    assert desk.closed == []
+    assert list(desk.machine.registered) == ["SEP020000000007"]
+    assert desk.machine.unmute(6.0) == len(messages)
+
+
+@pytest.mark.parametrize("messages", MUTED.values(), ids=MUTED)
+def test_a_mute_call_control_does_nothing_for_a_stranger_either(desk, messages):
+    desk.machine.mute()
+    assert (desk.say(1, *messages), desk.closed) == ([], [])
+    assert not desk.machine.registered
+
+
+def test_the_first_message_passed_over_of_each_connection_is_told(desk):
+    desk.say(1, REGISTER)
+    desk.open(2)
+    desk.events.clear()
+    desk.machine.mute()
+    desk.say(1, KeepAlive(), KeepAlive())
+    desk.say(2, REGISTER)
+    phone = "SEP020000000007"
+    assert desk.events == [
+        ("MessageMuted", {"phone": phone, "peer": "172.26.16.1", "message": "KeepAlive"}),
+        ("MessageMuted", {"phone": phone, "peer": "172.26.16.2", "message": "Register"}),
+    ]
+    assert desk.machine.unmute(1.0) == 3
+
+
+def test_a_message_that_began_while_it_was_mute_is_whole_afterwards(desk):
+    desk.say(1, REGISTER)
+    frame = encode(KeepAlive())
+    desk.machine.mute()
+    desk.send(1, frame[:5])
+    desk.machine.unmute(1.0)
+    assert desk.send(1, frame[5:]) == [KeepAliveAck()]
+
+
+def test_a_mute_call_control_closes_no_silent_connection_and_counts_silence_from_its_end(desk):
+    desk.say(1, REGISTER, now=1.0)
+    desk.machine.mute()
+    for moment in range(1, 400):
+        desk.tick(float(moment))
+    assert desk.closed == []
+    desk.machine.unmute(400.0)
+    for moment in range(400, 490):
+        desk.tick(float(moment))
+    assert desk.closed == []
+    desk.tick(490.0)
+    assert desk.closed == [1]
+
+
+def test_a_phone_that_hangs_up_meanwhile_is_not_registered_any_more(desk):
+    desk.say(1, REGISTER)
+    desk.machine.mute()
+    desk.machine.connection_lost(1, 5.0)
+    desk.collect(1)
+    assert desk.events[-1] == ("PhoneUnregistered", {"phone": "SEP020000000007", "cause": "closed"})
+    assert not desk.machine.registered
+
+
+def test_a_mute_call_control_resets_nobody(desk):
+    desk.say(1, REGISTER)
+    desk.machine.mute()
+    desk.machine.reset("SEP020000000007", 2, 1.0)
+    assert desk.collect(1) == []
+
+
+@given(st.lists(st.binary(max_size=120), max_size=20), st.integers(0, 20), st.integers(0, 20))
+def test_no_bytes_make_it_speak_while_it_is_mute(chunks, since, until):
+    desk = Desk()
+    desk.open(1)
+    for place, chunk in enumerate(chunks):
+        if place == since:
+            desk.machine.mute()
+        answers = desk.send(1, chunk)
+        assert not (answers and desk.machine.unheeded is not None)
+        if place == until:
+            desk.machine.unmute(0.0)
+
+
 @given(st.lists(st.binary(max_size=120), max_size=20))
 def test_no_bytes_make_it_raise(chunks):
     desk = Desk()
