@@ -156,6 +156,8 @@ class Injector:
         if isinstance(act, OnWorkload):
             effect_s = self._do_to_workload(act, began_s)
         elif isinstance(act, InNic):
+            if not act.addresses and _needs_device(act):
+                raise EngineError(f"{act.host} has no address to find its link by")
             self._open([act.host])
             reply = self._holders[act.host].ask(
                 {
@@ -170,8 +172,7 @@ class Injector:
             )
             effect_s = float(reply["effect_s"])
         else:
-            self._ask(act.host, dict(act.do))
-            effect_s = time.time()
+            effect_s = _instant(self._ask(act.host, dict(act.do)))
         return _Performed(act=act, name=name, began_s=began_s, effect_s=effect_s)
 
     def _do_to_workload(self, act: OnWorkload, began_s: float) -> float:
@@ -220,7 +221,7 @@ class Injector:
             reply = self._holders[act.host].ask({"op": "undo", "id": done.name})
             return float(reply["effect_s"]), list(reply["residue"]), list(reply["turns"])
         try:
-            self._ask(act.host, dict(act.undo))
+            return _instant(self._ask(act.host, dict(act.undo))), [], []
         except EngineError:
             # A role that was killed meanwhile has forgotten what it was asked to do.
             if containers.state_of(self._workload(act.host)) == "running":
@@ -261,6 +262,15 @@ class Injector:
             yield injected
         finally:
             self.heal(injected)
+
+
+def _needs_device(act: InNic) -> bool:
+    return any("{device" in text for command in act.do for text in (*command.argv, command.input))
+
+
+def _instant(reply: Mapping[str, Any]) -> float:
+    """When a role did what it was asked to, by its own word: the same clock, without the way there and back."""
+    return float(reply.get("effect_s") or time.time())
 
 
 def _means(act: OnWorkload | InNic | AtRole) -> str:

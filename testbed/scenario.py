@@ -62,6 +62,11 @@ SUITE = (
     "standby-cut",
     "standby-freeze",
     "marking-signalling",
+    "app-http-error",
+    "app-http-error-health",
+    "app-http-slow",
+    "app-register-reject",
+    "app-mute",
 )
 """The order in which the built-in scenarios are listed and run: that of the page."""
 

@@ -54,8 +54,11 @@ _NOTICES: dict[str, Notice] = {
 def notice_of(kind: str, parameters: Mapping[str, Any]) -> Notice | None:
     """What makes phones notice a fault of their call control, or of the way to it; None where they need not notice it at all.
 
-    An ICMP refusal says nothing to an established connection (RFC 1122, 4.2.3.9: a soft error): TCP has to give up.
+    An ICMP refusal says nothing to an established connection (RFC 1122, 4.2.3.9: a soft error): TCP has to give up. A call control
+    that refuses registrations is noticed by who registers: those it resets do so at once.
     """
+    if kind == "register-reject":
+        return "close" if parameters.get("reset") else None
     return "tcp" if kind == "reject" and parameters.get("by") == "icmp" else _NOTICES.get(kind)
 
 

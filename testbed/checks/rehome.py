@@ -82,7 +82,9 @@ def _measured(run: Run, params: RehomedParams, window: FaultWindow) -> tuple[Reh
     if params.direction == "fallback" and window.healed:
         return fallbacks(run, window, params.from_), window.healed.proves(f"{window} healed"), []
     cause = window.confirmed.proves(f"{window} in effect")
-    return failovers(run, window, params.to), cause, brackets(run, window)
+    # One that refuses registrations goes on answering: packets bracket nothing.
+    around = [] if window.kind == "register-reject" else brackets(run, window)
+    return failovers(run, window, params.to), cause, around
 
 
 def _outcome(

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from testbed.document import known_words
 from testbed.errors import UsageError
+from testbed.faults.application import HttpError, HttpSlow, Mute, RegisterReject
 from testbed.faults.base import Fault, Plan
 from testbed.faults.host import HostFreeze, HostKill, HostPowerOff, HostRestart, HostStop
 from testbed.faults.link import LinkCut, LinkCutIn, LinkCutOut, LinkDown, LinkFlap, LinkReject
@@ -29,6 +30,10 @@ KINDS: dict[str, type[Fault]] = {
         LinkFlap,
         Bleach,
         Remark,
+        HttpError,
+        HttpSlow,
+        RegisterReject,
+        Mute,
     )
 }
 

@@ -81,7 +81,8 @@ def places(topology: Topology, words: str, ways: tuple[Way, ...] = BOTH) -> tupl
             Place(host=host, own=right.own.get(host.name, ()), peers=peers, protocol=protocol, port=port, ways=ways)
             for host in right.hosts
         ]
-    if not found or not all(place.addresses for place in found):
+    # An address may still be Docker's to hand out; the link it will belong to is known before.
+    if not found or not all(place.host.links for place in found):
         raise UsageError(f"{words!r}: there is no link to break", hint=_EXAMPLES)
     return tuple(found)
 

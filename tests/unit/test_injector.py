@@ -10,7 +10,7 @@ from test_topology import topology
 from testbed import injector as module
 from testbed.errors import EngineError, Unsupported, UsageError
 from testbed.faults import fault_of
-from testbed.faults.base import Either, Fault, InNic, Plan
+from testbed.faults.base import Command, Either, Fault, InNic, Plan
 from testbed.injector import Injector
 
 
@@ -22,6 +22,7 @@ class Engine:
         self.log: list[str] = []
         self.obeys = True
         self.moment: float | None = None
+        self.role_answers = True
 
     def signal_host(self, container_id: str, action: str) -> None:
         self.log.append(action)
@@ -55,8 +56,10 @@ def injector_of(engine: Engine) -> Injector:
         engine.log.append(name)
 
     def ask(host: str, request: dict[str, Any]) -> dict[str, Any]:
-        engine.log.append(f"{host}: {request}")
-        return {}
+        if not engine.role_answers:
+            raise EngineError(f"{host} does not answer")
+        engine.log.append(f"{host} {request['op']}")
+        return {"effect_s": 5.0 if request["op"] == "fault" else 9.0}
 
     return Injector(topology, workload=lambda host: host, nic=lambda host: host, ask=ask, record=record)
 
@@ -180,3 +183,37 @@ def test_what_no_kernel_feature_gives_is_unsupported_and_nothing_is_done(
     with pytest.raises(Unsupported, match="netem, nfqueue"):
         faults.inject(Slow(at="ccm-1"))
     assert engine.log == ["FaultIntended", "features", "FaultUnsupported"]
+
+
+def test_a_nic_without_an_address_is_an_error_and_no_silent_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    class Nowhere(Fault):
+        kind, help, example, family = "nowhere", "", "", "link"
+
+        def plan(self, topology: Any, fault_id: str) -> Plan:
+            do = (Command(argv=("ip", "link", "set", "{device}", "down")),)
+            return Plan(acts=(InNic(host="ccm-1", addresses=(), do=do, undo=()),))
+
+    faults = injector_of(engine)
+    Holders(engine, faults, monkeypatch)
+    with pytest.raises(EngineError, match="no address"):
+        faults.inject(Nowhere(at="ccm-1"))
+    assert "FaultConfirmed" not in engine.log
+
+
+def test_a_role_is_asked_to_be_ill_and_to_be_well_and_says_when(engine: Engine):
+    faults = injector_of(engine)
+    injected = faults.inject(fault_of("mute", "ccm-1"))
+    assert injected.effect_s == 5.0
+    faults.heal(injected)
+    assert engine.log == ["FaultIntended", "ccm-1 fault", "FaultConfirmed", "ccm-1 heal", "FaultHealed"]
+
+
+def test_a_role_that_ended_meanwhile_counts_as_healed_and_one_that_runs_and_is_silent_does_not(engine: Engine):
+    faults = injector_of(engine)
+    injected = faults.inject(fault_of("mute", "ccm-1"))
+    engine.role_answers = False
+    with pytest.raises(EngineError, match="does not answer"):
+        faults.heal(injected)
+    engine.state = "exited"
+    faults.heal(injected)
+    assert engine.log[-1] == "FaultHealed"

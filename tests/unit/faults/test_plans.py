@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from recordings import bed
 
 from testbed.errors import UsageError
@@ -173,10 +174,17 @@ def test_marks_are_changed_in_the_directions_asked_for():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_target_is_refused_before_anything_is_planned(kind: str):
-    example = KINDS[kind].example
-    parameters = {"from": "AF31", "to": "CS3"} if "from:" in example else {}
+    example = yaml.safe_load(KINDS[kind].example)[kind]
+    parameters = {word: value for word, value in example.items() if word != "at"} if isinstance(example, dict) else {}
     with pytest.raises(UsageError, match="ccm-9"):
         fault_of(kind, "ccm-9", **parameters).plan(TOPOLOGY, "id")
+
+
+def test_a_target_whose_address_docker_will_hand_out_is_known_before():
+    hosts = tuple(Host(name=name, role=Role.OTHER, links=(Link(host=name, network="n"),), image="") for name in "ab")
+    planned = Topology(bed="t", prefix="172.26.0.0/16", profile="quick", hosts=hosts)
+    assert fault_of("cut", "a").hosts(planned) == ("a",)
+    assert fault_of("cut", "a<->b").hosts(planned) == ("b",)
 
 
 def test_an_unknown_kind_lists_the_known_ones_and_the_closest():
