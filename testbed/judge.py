@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 from testbed.checks import KINDS, Params, judge_expectation
 from testbed.checks.capture import captured_hosts, soundness
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK
 from testbed.recording import Run
-from testbed.verdict import Evidence, Status, Verdict, worst
+from testbed.verdict import Status, Verdict, worst
 
 RESTS_ON_PACKETS = frozenset({"rehomed", "config-kept", "redirected", "call-control-kept", "packets"})
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
@@ -34,19 +33,11 @@ def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]
     verdicts = [judge_expectation(run, kind, KINDS[kind].params()) for kind in implied if kind not in asked]
     doubts = [problem for problems in soundness(run).problems.values() for problem in problems]
     for kind, params in expectations:
-        verdict = judge_expectation(run, kind, params)
-        verdicts.append(_downgraded(verdict, doubts) if kind in RESTS_ON_PACKETS else verdict)
+        verdicts.append(judge_expectation(run, kind, params, doubts if kind in RESTS_ON_PACKETS else ()))
     if not expectations:
         summary = "the scenario expects nothing"
         verdicts.append(Verdict(check="expectations", status=Status.INCONCLUSIVE, summary=summary))
     return verdicts
-
-
-def _downgraded(verdict: Verdict, doubts: Sequence[Evidence]) -> Verdict:
-    if verdict.status is not Status.PASS or not doubts:
-        return verdict
-    summary = f"{verdict.summary}; but {doubts[0].text}"
-    return replace(verdict, status=Status.INCONCLUSIVE, summary=summary, evidence=(*verdict.evidence, doubts[0]))
 
 
 def write_verdicts(run: Run, verdicts: Sequence[Verdict]) -> None:

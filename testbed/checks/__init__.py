@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 
-from testbed.checks.base import CheckKind, Params
+from testbed.checks.base import CheckKind, Params, as_wanted, doubted
 from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
@@ -17,7 +18,7 @@ from testbed.checks.rehome import REHOMED
 from testbed.checks.urls import URLS
 from testbed.errors import UsageError
 from testbed.recording import Run
-from testbed.verdict import Verdict
+from testbed.verdict import Evidence, Verdict
 
 KINDS: dict[str, CheckKind] = {
     kind.name: kind
@@ -39,10 +40,11 @@ KINDS: dict[str, CheckKind] = {
 __all__ = ["KINDS", "CheckKind", "Params", "judge_expectation"]
 
 
-def judge_expectation(run: Run, kind: str, params: Params) -> Verdict:
-    """The verdict of one expectation; UsageError lists the known kinds."""
+def judge_expectation(run: Run, kind: str, params: Params, doubts: Sequence[Evidence] = ()) -> Verdict:
+    """The verdict of one expectation, worth nothing as a PASS where there are ``doubts``; UsageError lists the known kinds."""
     if kind not in KINDS:
         close = difflib.get_close_matches(kind, KINDS, n=1)
         suggestion = f" (did you mean {close[0]!r}?)" if close else ""
         raise UsageError(f"unknown kind of expectation {kind!r}{suggestion}", hint="known kinds: " + ", ".join(KINDS))
-    return replace(KINDS[kind].judge(run, params), claim=params.claim)
+    shown = doubted(KINDS[kind].judge(run, params), doubts)
+    return replace(doubted(as_wanted(shown, params), doubts), claim=params.claim)
