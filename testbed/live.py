@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
 from pathlib import Path
 
+from testbed.errors import UsageError
+from testbed.faults.reach import phones_kept_from
 from testbed.history import Event
 from testbed.profile import Profile
 from testbed.topology import Role, Topology
@@ -67,13 +70,24 @@ class Facts:
         self._primary = [host.name for host in topology.with_role(Role.CALL_CONTROL)][:1]
         self._web_hosts = [host.name for host in topology.with_role(Role.WEB_HOST)]
         self._places_before: dict[str, str] = {}
+        self._concerned = topology.phones
         self._injected_s = self._healed_s = 0.0
 
-    def mark_injected(self) -> None:
-        """A fault is about to be injected: what holds from now on is compared with what is so now."""
+    def mark_injected(self, target: str = "") -> None:
+        """A fault is about to be injected, at ``target`` in words: what holds from now on is compared with what is so now."""
         self._places_before = dict(self._recorder.registered)
+        self._concerned = self._losing(target)
         self._injected_s = time.time()
         self._healed_s = float("inf")
+
+    def _losing(self, target: str) -> tuple[str, ...]:
+        """Phones that it keeps from the call control they are at; where it keeps none, a re-home would be one of all phones."""
+        losing: set[str] = set()
+        with contextlib.suppress(UsageError):
+            for control in self._topology.with_role(Role.CALL_CONTROL):
+                kept = phones_kept_from(self._topology, target, control)
+                losing |= {phone for phone in kept if self._places_before.get(phone) == control.name}
+        return tuple(phone for phone in self._topology.phones if phone in losing) or self._topology.phones
 
     def mark_healed(self) -> None:
         """A fault was healed just now."""
@@ -85,7 +99,8 @@ class Facts:
         if fact == "registered":
             return None not in places.values()
         if fact == "rehomed":
-            return all(place is not None and place != self._places_before.get(phone) for phone, place in places.items())
+            moved = {phone: place for phone, place in places.items() if phone in self._concerned}
+            return all(place is not None and place != self._places_before.get(phone) for phone, place in moved.items())
         if fact == "returned":
             # Until it is healed a fault may just not have been noticed yet.
             return self._healed_s < float("inf") and all(place in self._primary for place in places.values())

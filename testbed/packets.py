@@ -10,9 +10,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,12 @@ class Packets:
         """What this packet carries above TCP or UDP (above Ethernet where it is not IPv4)."""
         begin = int(self.payload_at[index])
         return self.data[begin : begin + int(self.payload_len[index])]
+
+    def only(self, mask: Mask) -> Packets:
+        """These of them, with the frame numbers they have."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        columns: dict[str, Any] = {name: value[mask] for name, value in values.items() if isinstance(value, np.ndarray)}
+        return replace(self, **columns)
 
     def canaries(self) -> list[Canary]:
         """Canary frames of every host that are whole; a damaged one counts as lost."""

@@ -23,7 +23,7 @@ from testbed.profile import PROFILES, Profile
 ProfileName = Literal["quick", "srnd"]
 Fact = Literal["registered", "rehomed", "returned", "redirected", "restored"]
 """What a step can wait for. At any time: ``registered``, every phone is registered somewhere.
-Since the latest injection: ``rehomed``, every phone is registered at another call control than before; ``redirected``,
+Since the latest injection: ``rehomed``, every phone it concerns is registered at another call control than before; ``redirected``,
 the SLB sends requests to a standby. Since the latest healing: ``returned``, every phone is back at its primary;
 ``restored``, the SLB sends requests to the primary again."""
 

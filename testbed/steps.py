@@ -65,7 +65,7 @@ class Steps:
 
     def _inject(self, step: Step) -> None:
         assert step.inject is not None
-        self._bed.facts.mark_injected()
+        self._bed.facts.mark_injected(step.inject.fault.at)
         try:
             injected = self._bed.injector.inject(step.inject.fault)
         except Unsupported:

@@ -99,32 +99,36 @@ def rehome(kind: str = "kill") -> Recording:
     """ccm-1 fails, both phones go to ccm-bk, ccm-1 is healed, both come back."""
     recording = booted()
     recording.fault(kind, "ccm-1", BEGAN_S, HEALING_S)
-    lost_s = BEGAN_S + DETECTION_S[kind]
-    for index, phone in enumerate(PHONES):
-        own_lost_s = lost_s + index * 0.01
-        recording.event(
-            own_lost_s,
-            "phones-1",
-            "CallControlLost",
-            phone=phone,
-            at="ccm-1",
-            cause="reset" if kind in ("stop", "kill") else "keepalive",
-            last_answered_s=T0 + BEGAN_S - 0.5,
-            state="active",
-        )
-        recording.event(
-            own_lost_s + 0.2, "phones-1", "Registered", phone=phone, at="ccm-bk", rank=1, duration_s=0.2, keepalive_s=1
-        )
-        _moved(recording, own_lost_s + 0.201, phone, "ccm-1", "ccm-bk", "failover")
-        first = session(recording, index, "ccm-1", 50_000 + index, 0.9, BEGAN_S)
-        if kind in ("stop", "kill"):
-            first.close(BEGAN_S + 0.01, up=False)
-        else:
-            first.send(BEGAN_S + 0.9, sccp(KEEPALIVE), up=True)
-        session(recording, index, "ccm-bk", 51_000 + index, own_lost_s + 0.1, HEALING_S)
-        _return(recording, index, phone)
+    for index in range(len(PHONES)):
+        failed_over(recording, index, kind)
     servers(recording, 13.3, "after")
     return recording
+
+
+def failed_over(recording: Recording, index: int, kind: str) -> None:
+    """One phone's way to ccm-bk and back, with its packets."""
+    phone, lost_s = PHONES[index], BEGAN_S + DETECTION_S[kind] + index * 0.01
+    recording.event(
+        lost_s,
+        "phones-1",
+        "CallControlLost",
+        phone=phone,
+        at="ccm-1",
+        cause="reset" if kind in ("stop", "kill") else "keepalive",
+        last_answered_s=T0 + BEGAN_S - 0.5,
+        state="active",
+    )
+    recording.event(
+        lost_s + 0.2, "phones-1", "Registered", phone=phone, at="ccm-bk", rank=1, duration_s=0.2, keepalive_s=1
+    )
+    _moved(recording, lost_s + 0.201, phone, "ccm-1", "ccm-bk", "failover")
+    before = session(recording, index, "ccm-1", 50_000 + index, 0.9, BEGAN_S)
+    if kind in ("stop", "kill"):
+        before.close(BEGAN_S + 0.01, up=False)
+    else:
+        before.send(BEGAN_S + 0.9, sccp(KEEPALIVE), up=True)
+    session(recording, index, "ccm-bk", 51_000 + index, lost_s + 0.1, HEALING_S)
+    _return(recording, index, phone)
 
 
 def _return(recording: Recording, index: int, phone: str) -> None:

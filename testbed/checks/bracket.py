@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, FaultWindow, fault_windows
-from testbed.packets import FIN, RST, Packets
+from testbed.packets import FIN, RST, Packets, address_number
 from testbed.packets_class import owned
 from testbed.packets_sccp import Message, keepalives, sccp_mask, sccp_messages
 from testbed.recording import Run
@@ -34,14 +35,17 @@ class Bracket:
         return late or early
 
 
-def brackets(run: Run, window: FaultWindow) -> list[Bracket]:
-    """One for every capture at a phones host that has packets of the failed call control."""
+def brackets(run: Run, window: FaultWindow, phones: Collection[str]) -> list[Bracket]:
+    """One for every capture at a phones host that has packets between the failed call control and the phones concerned."""
     target = run.topology.host(window.target)
     fleets = {host.name for host in run.topology.with_role(Role.PHONE)}
     earlier = [other.healed_s for other in fault_windows(run) if other.target == target.name]
     since_s = max((healed_s for healed_s in earlier if healed_s <= window.began_s), default=-FOREVER)
+    own = np.array([address_number(run.topology.phone_address(phone)) for phone in phones], np.uint32)
     found = (
-        _bracket(packets, window, since_s, target, host) for host, packets in captures(run).items() if host in fleets
+        _bracket(packets.only(np.isin(packets.src, own) | np.isin(packets.dst, own)), window, since_s, target, host)
+        for host, packets in captures(run).items()
+        if host in fleets
     )
     return [bracket for bracket in found if bracket.evidence]
 

@@ -1,31 +1,50 @@
-"""Re-homing: after a call control fails every phone is registered at the next one in time (failover), after healing back (fallback)."""
+"""Re-homing: after a call control fails, every phone that loses it is registered at the next one in time (failover), after healing
+back (fallback). Phones that the fault does not concern stay where they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.bracket import Bracket, brackets
 from testbed.checks.budget import failover_budget_s, fallback_budget_s, notice_of
 from testbed.checks.capture import captures
-from testbed.checks.facts import FaultWindow, call_controls, fault_windows, first, quantiles, seen
-from testbed.checks.rehome_times import Rehome, Rehomes, failovers, fallbacks
+from testbed.checks.concerned import Concern, concerns, losses, strays
+from testbed.checks.facts import FaultWindow, call_controls, first, quantiles, seen
+from testbed.checks.rehome_times import Rehome, Rehomes, failover_end_s, failovers, fallbacks
 from testbed.duration import PositiveDuration
 from testbed.packets_sccp import sccp_mask
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 
+Notices = Literal["closed", "reset", "refused", "timeout", "unreachable", "keepalive"]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
 
 class RehomedParams(Params):
-    """``from`` and ``to`` default to the failed call control and any other; ``within`` to what the class of failure allows."""
+    """``from`` and ``to`` default to the failed call control and any other; ``within`` to what the class of failure allows.
+
+    ``noticed``: by what the phones noticed, one of these or several: a FIN (closed), an RST (reset), a refusal, TCP giving up
+    (timeout), a host that cannot be reached, or KeepAlives without answer.
+    """
 
     from_: str | None = Field(default=None, alias="from")
     to: str | None = None
     direction: Literal["failover", "fallback"] = "failover"
     within: PositiveDuration | None = None
+    noticed: Annotated[tuple[Notices, ...], BeforeValidator(_as_list)] = ()
+
+    @model_validator(mode="after")
+    def _notices_a_fault(self) -> RehomedParams:
+        if self.noticed and self.direction == "fallback":
+            raise ValueError("noticed belongs to a failover: a return is not noticed, it is looked for")
+        return self
 
     @property
     def check(self) -> str:
@@ -39,22 +58,21 @@ class RehomedParams(Params):
 
 
 def judge_rehomed(run: Run, params: RehomedParams) -> Verdict:
-    """Every phone, around every confirmed fault of the call control; the worst of them is the verdict."""
+    """Around every confirmed fault that takes the call control from phones; the worst of them is the verdict."""
     for name in (params.from_, params.to):
         if name:
             run.topology.host(name)
-    failed = [params.failed] if params.failed else call_controls(run)
-    windows = [window for window in fault_windows(run) if window.target in failed]
-    if reason := _nothing_to_judge(run, params, windows):
+    faults = concerns(run, [params.failed]) if params.failed else losses(run, call_controls(run))
+    if reason := _nothing_to_judge(run, params, [fault.window for fault in faults]):
         return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=reason)
-    return max((_judge_window(run, params, window) for window in windows), key=lambda verdict: verdict.status)
+    return max((_judge_fault(run, params, fault) for fault in faults), key=lambda verdict: verdict.status)
 
 
 def _nothing_to_judge(run: Run, params: RehomedParams, windows: Sequence[FaultWindow]) -> str:
     if not run.topology.phones:
         return "the bed has no phones"
     if not windows:
-        return f"no fault of {params.failed or 'a call control'} was confirmed"
+        return f"no fault that takes {params.failed or 'a call control'} from phones was confirmed"
     if params.direction == "fallback" and any(window.healed is None for window in windows):
         return f"{windows[-1]} was never healed"
     if not seen(run, "Registered"):
@@ -66,10 +84,11 @@ def _nothing_to_judge(run: Run, params: RehomedParams, windows: Sequence[FaultWi
     return ""
 
 
-def _judge_window(run: Run, params: RehomedParams, window: FaultWindow) -> Verdict:
-    rehomes, cause, around = _measured(run, params, window)
+def _judge_fault(run: Run, params: RehomedParams, fault: Concern) -> Verdict:
+    window = fault.window
+    rehomes, cause, around = _measured(run, params, fault)
     evidence: list[Evidence]
-    status, summary, evidence = _outcome(run, params, window, rehomes)
+    status, summary, evidence = _outcome(run, params, fault, rehomes)
     if status is Status.PASS and (reason := _doubt(run, window, around)):
         status, summary = Status.INCONCLUSIVE, reason
     evidence += [cause, *(item for bracket in around for item in bracket.evidence)]
@@ -78,22 +97,28 @@ def _judge_window(run: Run, params: RehomedParams, window: FaultWindow) -> Verdi
     )
 
 
-def _measured(run: Run, params: RehomedParams, window: FaultWindow) -> tuple[Rehomes, Evidence, list[Bracket]]:
+def _measured(run: Run, params: RehomedParams, fault: Concern) -> tuple[Rehomes, Evidence, list[Bracket]]:
+    window = fault.window
     if params.direction == "fallback" and window.healed:
-        return fallbacks(run, window, params.from_), window.healed.proves(f"{window} healed"), []
+        return fallbacks(run, window, params.from_, fault.phones), window.healed.proves(f"{window} healed"), []
     cause = window.confirmed.proves(f"{window} in effect")
     # One that refuses registrations goes on answering: packets bracket nothing.
-    around = [] if window.kind == "register-reject" else brackets(run, window)
-    return failovers(run, window, params.to), cause, around
+    around = [] if window.kind == "register-reject" else brackets(run, window, fault.phones)
+    return failovers(run, window, params.to, fault.phones), cause, around
 
 
-def _outcome(
-    run: Run, params: RehomedParams, window: FaultWindow, rehomes: Rehomes
-) -> tuple[Status, str, list[Evidence]]:
-    total = len(run.topology.phones)
+def _outcome(run: Run, params: RehomedParams, fault: Concern, rehomes: Rehomes) -> tuple[Status, str, list[Evidence]]:
+    window, total = fault.window, len(fault.phones)
     if rehomes.missing:
         summary = f"{len(rehomes.missing)} of {total} phones did not re-home: {rehomes.missing[0].text}"
         return Status.FAIL, summary, list(first(rehomes.missing))
+    if moved := strays(run, fault.others, window.began_s, failover_end_s(run, window)):
+        summary = f"{len(moved)} of {len(fault.others)} phones that lost nothing did not stay: {moved[0].text}"
+        return Status.FAIL, summary, list(first(moved))
+    if wrong := [rehome for rehome in rehomes.done if params.noticed and rehome.noticed not in params.noticed]:
+        proof = [_proof(rehome, f", noticed by: {rehome.noticed or 'nothing reported'}") for rehome in wrong]
+        summary = f"{len(wrong)} of {total} phones did not notice by {' or '.join(params.noticed)}: {proof[0].text}"
+        return Status.FAIL, summary, list(first(proof))
     slowest = max(rehomes.done, key=lambda rehome: rehome.total_s)
     outside = []
     for rehome in rehomes.done:
@@ -102,12 +127,17 @@ def _outcome(
             outside.append(_proof(rehome, f", not within {max(low_s, 0.0):.2f} to {high_s:.2f} s"))
     if outside:
         return Status.FAIL, f"{len(outside)} of {total} phones out of time: {outside[0].text}", list(first(outside))
-    limit_s = _budget_s(run, params, window, slowest)[1]
+    return Status.PASS, _passed(run, params, fault, slowest), [_proof(slowest)]
+
+
+def _passed(run: Run, params: RehomedParams, fault: Concern, slowest: Rehome) -> str:
+    total, limit_s = len(fault.phones), _budget_s(run, params, fault.window, slowest)[1]
     parts = ", ".join(f"{part} {length_s:.3f}" for part, length_s in slowest.parts.items())
-    summary = (
+    return (
         f"{total} of {total} phones at {slowest.at}, slowest after {slowest.total_s:.3f} s of {limit_s:.2f} s allowed"
+        + (f" ({parts})" if parts else "")
+        + (f"; the other {len(fault.others)} stayed where they were" if fault.others else "")
     )
-    return Status.PASS, summary + (f" ({parts})" if parts else ""), [_proof(slowest)]
 
 
 def _budget_s(run: Run, params: RehomedParams, window: FaultWindow, rehome: Rehome) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""How each phone re-homed around one fault: when, where to, and which part of it took how long.
+"""How each phone that a fault concerns re-homed around it: when, where to, by what it noticed, and which part took how long.
 
 A phone cannot notice a fault before it is there, nor a return. So where the first phone noticed between the command and its
 confirmation (``began_s`` and ``effect_s``), that is taken as the instant of the effect: the engine confirms late.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from testbed.checks.budget import AT_ONCE_S
 from testbed.checks.facts import FOREVER, FaultWindow, Seen, fault_windows, registrations_at, seen, steps_ended_s
 from testbed.recording import Run
 from testbed.verdict import Evidence
@@ -30,6 +31,8 @@ class Rehome:
     registered: Seen
     parts: Mapping[str, float] = field(default_factory=dict)
     token_wait_s: float = 0.0
+    noticed: str = ""
+    """What told the phone: closed, reset, refused, timeout, unreachable or keepalive; of a failover that it reported."""
 
     @property
     def total_s(self) -> float:
@@ -38,22 +41,30 @@ class Rehome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehomes:
-    """Those of all phones around one fault; ``missing`` says for each other phone why it has none."""
+    """Those of the phones concerned around one fault; ``missing`` says for each of them that has none why."""
 
     done: tuple[Rehome, ...]
     missing: tuple[Evidence, ...]
 
 
-def failovers(run: Run, window: FaultWindow, to: str | None) -> Rehomes:
+def failover_end_s(run: Run, window: FaultWindow) -> float:
+    """Until when a failover may be seen: healing, or the end of the steps. A restart is over when the host runs again; phones
+    that noticed it register elsewhere all the same, and stay there until they have asked for a token."""
+    if window.kind == "restart":
+        return window.healing_s + AT_ONCE_S
+    return window.healing_s if window.healed else steps_ended_s(run)
+
+
+def failovers(run: Run, window: FaultWindow, to: str | None, phones: Sequence[str]) -> Rehomes:
     """From the fault's effect on a call control to the registration at ``to`` (or any other), before it is healed."""
-    events = _by_phone(run, window.began_s, window.healing_s)
+    end_s = failover_end_s(run, window)
+    events = _by_phone(run, phones, window.began_s, end_s if window.healed else FOREVER)
     losses = [loss for own in events.values() for loss in own if _is_loss(loss, window.target)]
     effect_s = min([window.effect_s, *(loss.time_s for loss in losses)])
     before = registrations_at(run, window.began_s)
-    end_s = window.healing_s if window.healed else steps_ended_s(run)
     held = registrations_at(run, end_s)
     done, missing = [], []
-    for phone in run.topology.phones:
+    for phone in phones:
         own = events.get(phone, [])
         registered = _first(own, "Registered", at={to} if to else None, not_at=window.target)
         if phone not in before or before[phone]["at"] != window.target:
@@ -64,20 +75,31 @@ def failovers(run: Run, window: FaultWindow, to: str | None) -> Rehomes:
             missing.append(_missing(own, phone, f"did not stay at {registered['at']}"))
         else:
             parts = _failover_parts(own, window.target, registered, effect_s)
-            done.append(Rehome(phone=phone, at=registered["at"], effect_s=effect_s, registered=registered, parts=parts))
+            lost = _loss(own, window.target, registered)
+            done.append(
+                Rehome(
+                    phone=phone,
+                    at=registered["at"],
+                    effect_s=effect_s,
+                    registered=registered,
+                    parts=parts,
+                    noticed=str(lost["cause"] or "") if lost else "",
+                )
+            )
     return Rehomes(done=tuple(done), missing=tuple(missing))
 
 
-def fallbacks(run: Run, window: FaultWindow, from_: str | None) -> Rehomes:
+def fallbacks(run: Run, window: FaultWindow, from_: str | None, phones: Sequence[str]) -> Rehomes:
     """From the healing of a call control to the registration there, before the next fault begins."""
     later = [other.began_s for other in fault_windows(run) if other.began_s > window.began_s]
     target = window.target
-    events = _by_phone(run, window.healing_s, min(later, default=FOREVER))
+    events = _by_phone(run, phones, window.healing_s, min(later, default=FOREVER))
     contacts = [_first(own, "CallControlConnected", "Registered", at={target}) for own in events.values()]
     effect_s = min([window.healed_s, *(contact.time_s for contact in contacts if contact)])
-    before = registrations_at(run, window.healing_s)
+    # Where phones were when healing began; after a restart, which is over before they have registered elsewhere, a little later.
+    before = registrations_at(run, failover_end_s(run, window) if window.kind == "restart" else window.healing_s)
     done, missing = [], []
-    for phone in run.topology.phones:
+    for phone in phones:
         own = events.get(phone, [])
         registered = _first(own, "Registered", at={target})
         if phone in before and before[phone]["at"] == target:
@@ -101,15 +123,20 @@ def fallbacks(run: Run, window: FaultWindow, from_: str | None) -> Rehomes:
     return Rehomes(done=tuple(done), missing=tuple(missing))
 
 
-def _by_phone(run: Run, since_s: float, until_s: float) -> dict[str, list[Seen]]:
-    events: dict[str, list[Seen]] = {}
+def _by_phone(run: Run, phones: Sequence[str], since_s: float, until_s: float) -> dict[str, list[Seen]]:
+    events: dict[str, list[Seen]] = {phone: [] for phone in phones}
     for event in seen(run, *_NAMES, since_s=since_s, until_s=until_s):
-        events.setdefault(event["phone"], []).append(event)
+        if event["phone"] in events:
+            events[event["phone"]].append(event)
     return events
 
 
 def _is_loss(event: Seen, of: str) -> bool:
     return event.event.name == "CallControlLost" and event["at"] == of and event["state"] != "standby"
+
+
+def _loss(own: Sequence[Seen], of: str, registered: Seen) -> Seen | None:
+    return next((event for event in own if _is_loss(event, of) and event.index < registered.index), None)
 
 
 def _place(event: Seen) -> object:
@@ -136,7 +163,7 @@ def _missing(own: Sequence[Seen], phone: str, reason: str) -> Evidence:
 
 def _failover_parts(own: Sequence[Seen], target: str, registered: Seen, effect_s: float) -> dict[str, float]:
     """A standby connection that was open already costs nothing: connection is 0."""
-    lost = next((event for event in own if _is_loss(event, target) and event.index < registered.index), None)
+    lost = _loss(own, target, registered)
     if lost is None:
         return {}
     made = [

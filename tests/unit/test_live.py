@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from recordings import bed
 from test_topology import topology
 
 from testbed.history import Event
@@ -90,3 +91,28 @@ def test_the_history_has_every_event_and_nothing_after_closing(tmp_path: Path):
         "phone": PHONES[0],
         "at": "ccm-1",
     }
+
+
+def test_a_rehome_is_awaited_of_the_phones_that_the_fault_concerns():
+    recorder = Recorder()
+    facts = Facts(bed(), recorder)
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected(f"{PHONES[1]}<->ccm-1")
+    recorder.add(event("Registered", PHONES[0], at="ccm-bk"))
+    assert not facts.holds("rehomed"), "it does not concern this one"
+    registered_everywhere(recorder, "ccm-1")
+    recorder.add(event("Registered", PHONES[1], at="ccm-bk"))
+    assert facts.holds("rehomed")
+
+
+def test_a_rehome_is_awaited_of_all_phones_where_the_fault_concerns_none():
+    recorder = Recorder()
+    facts = Facts(bed(), recorder)
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected("slb<->ccm-1")
+    recorder.add(event("Registered", PHONES[1], at="ccm-bk"))
+    assert not facts.holds("rehomed")
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected("nonsense <->")
+    registered_everywhere(recorder, "ccm-bk")
+    assert facts.holds("rehomed")

@@ -1,0 +1,95 @@
+"""Whom a fault concerns: the phones that it keeps from a call control, derived from the target on record.
+
+A fault of a call control concerns all phones, one of a phones host its own phones, one between two what its words say:
+``1/3 of phones<->ccm-1`` concerns a third of them, ``slb<->ccm-1`` none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from testbed.checks.facts import FaultWindow, Seen, fault_windows, registrations_at, seen
+from testbed.errors import UsageError
+from testbed.faults.reach import phones_kept_from
+from testbed.recording import Run
+from testbed.verdict import Evidence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concern:
+    """A fault (its ``target`` is the call control that is lost by it) and the phones that lose it; ``others`` do not."""
+
+    window: FaultWindow
+    phones: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def concerned(run: Run, window: FaultWindow, control: str) -> tuple[str, ...]:
+    """Phones that this fault keeps from this call control. Runs of old have no target on record but the host: then all of them."""
+    words = window.parameters.get("at")
+    if isinstance(words, str):
+        try:
+            return phones_kept_from(run.topology, words, run.topology.host(control))
+        except UsageError:
+            # A damaged record, or a kind of somebody else's with words of its own.
+            pass
+    return run.topology.phones if control in (window.target, *window.hosts) else ()
+
+
+def concerns(run: Run, controls: Iterable[str]) -> list[Concern]:
+    """Every confirmed fault that keeps phones from one of these call controls, in order of time."""
+    controls = list(controls)
+    found = []
+    for window in fault_windows(run):
+        for control in controls:
+            if phones := concerned(run, window, control):
+                others = tuple(phone for phone in run.topology.phones if phone not in set(phones))
+                found.append(Concern(window=replace(window, target=control), phones=phones, others=others))
+    return found
+
+
+def losses(run: Run, controls: Iterable[str]) -> list[Concern]:
+    """Those of them that took a call control from phones which were registered there; where none did, all of them."""
+    every = concerns(run, controls)
+    return [fault for fault in every if _were_there(run, fault)] or every
+
+
+def _were_there(run: Run, fault: Concern) -> bool:
+    held = registrations_at(run, fault.window.began_s)
+    return any(phone in held and held[phone]["at"] == fault.window.target for phone in fault.phones)
+
+
+def strays(run: Run, phones: Collection[str], since_s: float, until_s: float) -> tuple[Evidence, ...]:
+    """Phones among these that did not stay registered where they were, unless another fault concerned them meanwhile."""
+    before = registrations_at(run, since_s)
+    moved: dict[str, Evidence] = {
+        phone: Evidence(text=f"{phone} was registered nowhere when the fault began")
+        for phone in phones
+        if phone not in before
+    }
+    for event in seen(run, "CallControlLost", "Unregistered", "Registered", since_s=since_s, until_s=until_s):
+        phone = str(event["phone"])
+        if phone in phones and phone not in moved and _leaves(event, before[phone]):
+            text = f"{phone}, whom the fault does not concern, left {before[phone]['at']}"
+            moved[phone] = event.proves(f"{text}: {event.event.name} {event['at']} {event['cause'] or ''}".rstrip())
+    excused = _concerned_meanwhile(run, before, since_s, until_s) if moved else set()
+    return tuple(proof for phone, proof in moved.items() if phone not in excused)
+
+
+def _leaves(event: Seen, held: Seen) -> bool:
+    if event.event.name == "Registered":
+        return bool(event["at"] != held["at"])
+    return bool(event["at"] == held["at"] and event["state"] != "standby")
+
+
+def _concerned_meanwhile(run: Run, held: dict[str, Seen], since_s: float, until_s: float) -> set[str]:
+    windows = [w for w in fault_windows(run) if w.began_s <= until_s and w.healed_s >= since_s]
+    places = {str(event["at"]) for event in held.values()} & {host.name for host in run.topology.hosts}
+    return {
+        phone
+        for window in windows
+        for place in places
+        for phone in concerned(run, window, place)
+        if phone in held and held[phone]["at"] == place
+    }
