@@ -173,7 +173,7 @@ def check_against(loaded: LoadedScenario, topology: Topology) -> None:
             raise loaded.document.error(f"no phone {word!r} in this bed", where, hint=hint)
 
 
-_HOST_PARAMETERS = ("at", "from", "to", "host", "hop")
+_HOST_PARAMETERS = ("at", "from", "to", "by", "host", "hop", "seen-at")
 """Parameters of expectations that name hosts; a hop is two of them, or of roles: ``web-1->slb``, ``slb->phones``."""
 
 

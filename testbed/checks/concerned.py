@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 
 from testbed.checks.facts import FaultWindow, Seen, fault_windows, registrations_at, seen
 from testbed.errors import UsageError
-from testbed.faults.reach import phones_kept_from
+from testbed.faults import KINDS
+from testbed.faults.reach import End, end_of, kept_apart, phones_kept_from
+from testbed.faults.target import places
 from testbed.recording import Run
+from testbed.topology import Host
 from testbed.verdict import Evidence
 
 
@@ -35,6 +38,21 @@ def concerned(run: Run, window: FaultWindow, control: str) -> tuple[str, ...]:
             # A damaged record, or a kind of somebody else's with words of its own.
             pass
     return run.topology.phones if control in (window.target, *window.hosts) else ()
+
+
+def takes(run: Run, window: FaultWindow, one: End, other: Host, port: int) -> bool:
+    """Whether this fault keeps one end from another host's port; marks that change and packets that are late keep nobody."""
+    kind = KINDS.get(window.kind)
+    if kind is not None and kind.family in ("marking", "impairment"):
+        return False
+    words = window.parameters.get("at")
+    if isinstance(words, str):
+        try:
+            return kept_apart(places(run.topology, words), one, end_of(other), port)
+        except UsageError:
+            # As above.
+            pass
+    return other.name == window.target
 
 
 def concerns(run: Run, controls: Iterable[str]) -> list[Concern]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
-from testbed.checks.facts import fault_windows, first
+from testbed.checks.facts import fault_windows, first, steps_ended_s
 from testbed.document import unknown_word
 from testbed.dscp import name_of
 from testbed.errors import BedError, UsageError
@@ -48,12 +48,17 @@ def _policy_word(value: Any) -> Any:
 
 
 class PacketsParams(Params):
-    """``hop``: ``web-1->slb``; each side is a host, a role, or ``phones``. ``direction``: up is towards the server."""
+    """``hop``: ``web-1->slb``; each side is a host, a role, or ``phones``. ``direction``: up is towards the server. ``when``: before
+    the first fault, during any (from its confirmation until its healing begins), after all of them, or always. ``seen-at``: a host
+    whose capture is meant; without it all are.
+    """
 
     traffic: TrafficClass = Field(alias="class")
     policy: Annotated[str | AllowedMarks | Policy, BeforeValidator(_policy_word)]
     hop: Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")] | None = None
     direction: Direction = "both"
+    when: Literal["always", "before", "during", "after"] = "always"
+    seen_at: str | None = Field(default=None, alias="seen-at")
 
     @model_validator(mode="after")
     def _policy_has_a_rule(self) -> PacketsParams:
@@ -85,6 +90,8 @@ class PacketsParams(Params):
             self.policy_name,
             self.hop,
             None if self.direction == "both" else self.direction,
+            None if self.when == "always" else self.when,
+            f"at {self.seen_at}" if self.seen_at else None,
         ]
         return " ".join(part for part in parts if part)
 
@@ -106,7 +113,9 @@ class _Marked:
 
 
 def judge_packets(run: Run, params: PacketsParams) -> Verdict:
-    read = captures(run)
+    if params.seen_at:
+        run.topology.host(params.seen_at)
+    read = {host: packets for host, packets in captures(run).items() if params.seen_at in (None, host)}
     found = {host: _marked(run, params, packets) for host, packets in read.items()}
     counts: Counter[int] = Counter()
     for marked in found.values():
@@ -117,7 +126,8 @@ def judge_packets(run: Run, params: PacketsParams) -> Verdict:
     figures |= {"packets": float(total), "wrong": float(wrong_total), "resets_repeating": float(repeating)}
     if not total:
         where = f"in {len(read)} captures" if read else "since nothing was captured"
-        summary = f"no {params.traffic} packet seen {where}"
+        when = "" if params.when == "always" else f" {params.when} the fault"
+        summary = f"no {params.traffic} packet seen{when} {where}"
         return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     if wrong_total:
         proof = first(
@@ -150,7 +160,7 @@ def _repeats_a_mark(packets: Packets, index: int) -> bool:
 
 
 def _chosen(run: Run, params: PacketsParams, packets: Packets) -> Mask:
-    mask = class_mask(packets, params.traffic, params.direction)
+    mask = class_mask(packets, params.traffic, params.direction) & _inside(run, params, packets)
     if params.hop:
         source, _, destination = params.hop.partition("->")
         mask = mask & hop_mask(
@@ -158,6 +168,20 @@ def _chosen(run: Run, params: PacketsParams, packets: Packets) -> Mask:
             hosts_named(run.topology, source.strip()),
             hosts_named(run.topology, destination.strip()),
         )
+    return mask
+
+
+def _inside(run: Run, params: PacketsParams, packets: Packets) -> Mask:
+    """Packets of the part of the run that is meant. Without a fault there is no such part."""
+    windows, time_s = fault_windows(run), packets.time_s
+    mask: Mask = np.full(len(packets), params.when == "always", np.bool_)
+    if params.when == "during":
+        for window in windows:
+            mask |= (time_s >= window.certain_s) & (time_s < min(window.healing_s, steps_ended_s(run)))
+    elif params.when == "before" and windows:
+        mask |= time_s < min(window.began_s for window in windows)
+    elif params.when == "after" and windows:
+        mask |= time_s > max(window.healed_s for window in windows)
     return mask
 
 

@@ -6,8 +6,10 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from testbed.checks.concerned import takes
 from testbed.checks.facts import FaultWindow, seen
 from testbed.checks.fetches import Fetch
+from testbed.faults.reach import HTTP_PORT, end_of, end_of_phone
 from testbed.recording import Run
 from testbed.topology import Host, Role
 
@@ -31,8 +33,8 @@ def url_tables(run: Run, before_s: float) -> dict[str, dict[str, str]]:
     return tables
 
 
-def predict(run: Run, window: FaultWindow | None, url: str, answered_before: Fetch | None) -> Prediction:
-    """Whether this URL (``proxy``: the proxy's address) works while the fault lasts; without a fault it must.
+def predict(run: Run, window: FaultWindow | None, phone: str, url: str, answered_before: Fetch | None) -> Prediction:
+    """Whether this URL (``proxy``: the proxy's address) works for this phone while the fault lasts; without a fault it must.
 
     ``answered_before``: an answer to it from before the fault, which tells the server behind a VIP and behind a proxy.
     """
@@ -41,17 +43,34 @@ def predict(run: Run, window: FaultWindow | None, url: str, answered_before: Fet
         return Prediction(works=None, reason=f"{url} points at no host of the bed")
     if window is None:
         return Prediction(works=True, reason=f"{url} points at {host.name}")
-    if host.name == window.target:
+    if takes(run, window, end_of_phone(run.topology, phone), host, port_of_url(url)):
         return Prediction(works=False, reason=f"{url} points at {host.name}, which the fault took")
     server = answered_before.served_by if answered_before else None
-    if server != window.target:
-        if server is None and host.role in (Role.SLB, Role.PROXY):
-            return Prediction(works=None, reason=f"who answers {url} behind {host.name} was not seen before the fault")
+    if server is None and host.role in (Role.SLB, Role.PROXY):
+        return Prediction(works=None, reason=f"who answers {url} behind {host.name} was not seen before the fault")
+    behind = _named(run, server)
+    if behind is None or behind is host or not takes(run, window, end_of(host), behind, HTTP_PORT):
         return Prediction(works=True, reason=f"{url} points at {host.name}, which the fault left alone")
-    others = other_servers(run, server) if host.role is Role.SLB else []
+    others = [
+        other
+        for other in (other_servers(run, behind.name) if host.role is Role.SLB else [])
+        if (there := _named(run, other)) and not takes(run, window, end_of(host), there, HTTP_PORT)
+    ]
     if others:
         return Prediction(works=True, reason=f"{url} points at {host.name}, which also has {', '.join(others)}")
     return Prediction(works=False, reason=f"{url} points at {host.name}, which has nothing but {server}")
+
+
+def _named(run: Run, name: str | None) -> Host | None:
+    return next((host for host in run.topology.hosts if host.name == name), None)
+
+
+def port_of_url(url: str) -> int:
+    """Of a URL, or of ``address:port``; HTTP's where it names none."""
+    try:
+        return urlsplit(url if "//" in url else f"//{url}").port or HTTP_PORT
+    except ValueError:
+        return HTTP_PORT
 
 
 def host_of_url(run: Run, url: str) -> Host | None:
@@ -63,7 +82,7 @@ def host_of_url(run: Run, url: str) -> Host | None:
         owner = name
     except ValueError:
         return None
-    return next((host for host in run.topology.hosts if host.name == owner), None)
+    return _named(run, owner)
 
 
 def other_servers(run: Run, server: str) -> list[str]:

@@ -19,10 +19,11 @@ UrlName = Literal["services", "directory", "information", "messages", "authentic
 
 
 class UrlsParams(Params):
-    """``work`` and ``fail`` name URLs (``page``: any that is none of the phone's own); ``derive`` predicts each URL's fate from
-    the host it points at, and holds the phones and the lists to it."""
+    """``work`` and ``fail`` name URLs (``page``: any that is none of the phone's own); ``by`` is the host whose answers those that
+    work must be; ``derive`` predicts each URL's fate from the host it points at, and holds the phones and the lists to it."""
 
     work: tuple[UrlName, ...] = ()
+    by: str | None = None
     fail: tuple[UrlName, ...] = ()
     derive: bool = False
     when: When = "during"
@@ -31,6 +32,8 @@ class UrlsParams(Params):
     def _says_something(self) -> UrlsParams:
         if not (self.work or self.fail or self.derive):
             raise ValueError("needs work, fail or derive: true")
+        if self.by and not self.work:
+            raise ValueError("by belongs to work: it says who answers")
         if both := sorted(set(self.work) & set(self.fail)):
             raise ValueError(f"{both[0]} cannot both work and fail")
         return self
@@ -41,20 +44,28 @@ class UrlsParams(Params):
         words = ["urls", self.when]
         for word, names in (("work", self.work), ("fail", self.fail)):
             words += [word, ",".join(names)] if names else []
+            words += ["by", self.by] if self.by and word == "work" else []
         return " ".join([*words, "derive"] if self.derive else words)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Wanted:
-    """What is expected of one URL of one phone."""
+    """What is expected of one URL of one phone; ``by`` is who must answer, where anybody in particular."""
 
     phone: str
     name: str
     works: bool
     reason: str
+    by: str | None = None
+
+    def contradicts(self, fetch: Fetch) -> bool:
+        """Whether a fetch of it went otherwise."""
+        return fetch.answered != self.works or bool(self.by and fetch.served_by != self.by)
 
 
 def judge_urls(run: Run, params: UrlsParams) -> Verdict:
+    if params.by:
+        run.topology.host(params.by)
     every, chosen = fetches(run), parts(run, params.when)
 
     def verdict(status: Status, summary: str, evidence: Sequence[Evidence], **figures: float) -> Verdict:
@@ -74,7 +85,7 @@ def judge_urls(run: Run, params: UrlsParams) -> Verdict:
         for wanted in _wanted(run, params, part, every, unseen, wrong):
             own = inside.get((wanted.phone, wanted.name), [])
             judged += len(own)
-            against = [fetch for fetch in own if fetch.answered != wanted.works]
+            against = [fetch for fetch in own if wanted.contradicts(fetch)]
             wrong += [_against(fetch, wanted) for fetch in against[:1]]
             if not own:
                 unseen.append(f"{wanted.phone} did not fetch {wanted.name}")
@@ -97,9 +108,9 @@ def _by_url(inside: Sequence[Fetch]) -> dict[tuple[str, str], list[Fetch]]:
 
 
 def _against(fetch: Fetch, wanted: _Wanted) -> Evidence:
-    return fetch.seen.proves(
-        f"{fetch.phone} {fetch.name} {fetch.outcome}, expected to {'work' if wanted.works else 'fail'}{wanted.reason}"
-    )
+    expected = "work" if wanted.works else "fail"
+    by = f" by {wanted.by}" if wanted.by else ""
+    return fetch.seen.proves(f"{fetch.phone} {fetch.name} {fetch.outcome}, expected to {expected}{by}{wanted.reason}")
 
 
 def _wanted(
@@ -108,7 +119,8 @@ def _wanted(
     """What the lists say, then what derivation adds; where the two differ the scenario and the bed do not fit: ``wrong``."""
     said: dict[str, bool] = {**dict.fromkeys(params.work, True), **dict.fromkeys(params.fail, False)}
     for phone in run.topology.phones:
-        yield from (_Wanted(phone=phone, name=name, works=works, reason="") for name, works in said.items())
+        for name, works in said.items():
+            yield _Wanted(phone=phone, name=name, works=works, reason="", by=params.by if works else None)
     for phone, name, prediction in _derived(run, part, every, unseen) if params.derive else ():
         if prediction.works is None:
             unseen.append(prediction.reason)
@@ -130,7 +142,7 @@ def _derived(run: Run, part: Part, every: Sequence[Fetch], unseen: list[str]) ->
             unseen.append(f"{phone} read no configuration")
         for name in URL_NAMES:
             if name in table:
-                yield phone, name, predict(run, part.window, table[name], last.get((phone, name)))
+                yield phone, name, predict(run, part.window, phone, table[name], last.get((phone, name)))
 
 
 URLS = CheckKind(

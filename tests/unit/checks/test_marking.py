@@ -183,6 +183,60 @@ def test_what_makes_no_sense_is_refused(params: dict[str, object], message: str)
         PacketsParams.model_validate(params)
 
 
+def bleached_while_the_fault_lasts() -> Recording:
+    recording = stories.booted()
+    recording.fault("bleach", "ccm-1", 4.0, 9.0, hosts=("ccm-1",))
+    session = stories.signalling(recording, 0, "ccm-1", 60_000)
+    session.open(2.0)
+    for at_s in range(3, 13):
+        session.send(at_s + 0.5, b"x", up=True)
+        session.packet(at_s + 0.6, up=False, tos=0 if 4 <= at_s < 9 else AF31_TOS)
+    return recording
+
+
+@pytest.mark.parametrize(
+    ("when", "status", "packets_"),
+    [
+        ("always", Status.FAIL, 23),
+        ("before", Status.PASS, 5),
+        ("during", Status.FAIL, 10),
+        ("after", Status.PASS, 8),
+    ],
+)
+def test_marks_are_judged_before_during_or_after_the_fault(
+    when: str, status: Status, packets_: int, tmp_path: Path
+) -> None:
+    verdict = packets(bleached_while_the_fault_lasts(), tmp_path, **{"class": "sccp", "when": when}, **SRND)
+    assert verdict.status is status, verdict.summary
+    assert verdict.figures["packets"] == packets_
+
+
+def test_without_a_fault_there_is_no_before_during_or_after(tmp_path: Path) -> None:
+    recording = bleached_while_the_fault_lasts()
+    recording.drop("FaultConfirmed")
+    for when in ("before", "during", "after"):
+        verdict = packets(recording, tmp_path / when, **{"class": "sccp", "when": when}, **SRND)
+        assert verdict.status is Status.INCONCLUSIVE
+        assert f"no sccp packet seen {when} the fault" in verdict.summary
+
+
+def test_after_a_fault_that_was_never_healed_there_is_nothing(tmp_path: Path) -> None:
+    recording = bleached_while_the_fault_lasts()
+    recording.drop("FaultHealed")
+    assert packets(recording, tmp_path, **{"class": "sccp", "when": "after"}, **SRND).status is Status.INCONCLUSIVE
+
+
+def test_only_the_capture_at_the_host_named_is_judged(tmp_path: Path) -> None:
+    """The mark is lost between ccm-1 and phones-1: there it is wrong, at the slb (who sees none of it) nothing is shown."""
+    recording = bleached_while_the_fault_lasts()
+    for host, status in (("phones-1", Status.FAIL), ("slb", Status.INCONCLUSIVE)):
+        verdict = packets(recording, tmp_path / host, **{"class": "sccp", "seen-at": host}, **SRND)
+        assert verdict.status is status
+        assert verdict.check == f"packets sccp srnd-table-11-4 at {host}"
+    with pytest.raises(UsageError, match="web-9"):
+        packets(recording, tmp_path / "none", **{"class": "sccp", "seen-at": "web-9"}, **SRND)
+
+
 def test_a_policy_file_is_read_into_the_parameters(tmp_path: Path) -> None:
     """So the run is judged the same where the file is not."""
     file = tmp_path / "own.yaml"

@@ -10,7 +10,11 @@ from stories import CM_URLS, URLS
 
 from testbed.checks import judge_expectation
 from testbed.checks.config_kept import ConfigKeptParams
+from testbed.checks.facts import fault_windows
+from testbed.checks.fetches import fetches
+from testbed.checks.url_targets import predict
 from testbed.checks.urls import UrlsParams
+from testbed.errors import UsageError
 from testbed.verdict import Status, Verdict
 
 ALL = list(URLS)
@@ -140,6 +144,53 @@ def test_an_address_outside_the_bed_is_not_guessed(tmp_path: Path) -> None:
     verdict = derived(recording, tmp_path)
     assert verdict.status is Status.INCONCLUSIVE
     assert "no host of the bed" in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "hosts", "dead"),
+    [
+        ("kill", "ccm-1", ("ccm-1",), []),
+        ("cut", "phones<->slb", ("slb",), [*CM_URLS, "idle"]),
+        ("cut", f"{PHONES[0]}<->slb", ("slb",), [*CM_URLS, "idle"]),
+        ("cut", f"{PHONES[1]}<->slb", ("slb",), []),
+        ("cut", "tcp/2000 at slb", ("slb",), []),
+        ("cut", "slb<->ccm-1", ("ccm-1",), []),
+        ("cut", "slb<->call-control", ("ccm-1", "ccm-bk"), CM_URLS),
+        ("cut", "web-host", ("web-1", "web-2"), ["idle"]),
+        ("cut", "phones<->web-host", ("web-1", "web-2"), []),
+        ("cut", "phones<->proxy", ("proxy",), ["proxy"]),
+        ("cut", "proxy<->outside-web", ("outside-web",), ["proxy"]),
+        ("bleach", "slb", ("slb",), []),
+    ],
+)
+def test_whom_a_fault_keeps_from_whom_decides(
+    kind: str, target: str, hosts: tuple[str, ...], dead: list[str], tmp_path: Path
+) -> None:
+    recording = stories.booted()
+    stories.servers(recording, 1.9, "before")
+    stories.pressed(recording, 2.5)
+    recording.fault(kind, target, stories.BEGAN_S, stories.HEALING_S, hosts=hosts)
+    run = recording.write(tmp_path)
+    [window], before = fault_windows(run), {fetch.name: fetch for fetch in fetches(run) if fetch.phone == PHONES[0]}
+    predictions = {name: predict(run, window, PHONES[0], url, before[name]) for name, url in URLS.items()}
+    assert {name for name, prediction in predictions.items() if not prediction.works} == set(dead)
+    assert None not in {prediction.works for prediction in predictions.values()}
+
+
+def test_who_answers_is_held_against_the_host_named(tmp_path: Path) -> None:
+    """The mutant: pages that another host than the one named answers."""
+    verdict = urls(stories.urls_with_slb(), tmp_path / "1", work=DEAD, by="ccm-bk")
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.check == "urls during work services,directory,information,messages,authentication by ccm-bk"
+    verdict = urls(stories.urls_with_slb(), tmp_path / "2", work=DEAD, by="ccm-1")
+    assert verdict.status is Status.FAIL
+    assert "services answered by ccm-bk, expected to work by ccm-1" in verdict.summary
+    verdict = urls(stories.urls_without_slb(), tmp_path / "3", work=["idle"], by="web-1", fail=DEAD)
+    assert verdict.status is Status.PASS, verdict.summary
+    with pytest.raises(UsageError, match="ccm-9"):
+        urls(stories.urls_with_slb(), tmp_path / "4", work=DEAD, by="ccm-9")
+    with pytest.raises(ValidationError, match="by belongs to work"):
+        UrlsParams(fail=("idle",), by="ccm-1")
 
 
 def config_kept(recording: Recording, path: Path) -> Verdict:
