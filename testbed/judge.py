@@ -11,7 +11,7 @@ from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RA
 from testbed.recording import Run
 from testbed.verdict import Status, Verdict, worst
 
-RESTS_ON_PACKETS = frozenset({"rehomed", "config-kept", "redirected", "call-control-kept", "packets"})
+RESTS_ON_PACKETS = frozenset({"rehomed", "config-kept", "redirected", "restored", "call-control-kept", "packets"})
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
 
 

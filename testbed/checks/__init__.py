@@ -10,7 +10,9 @@ from testbed.checks.base import CheckKind, Params, as_wanted, doubted
 from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
+from testbed.checks.fail_back import RESTORED
 from testbed.checks.marking import PACKETS
+from testbed.checks.out_of_service import OUT_OF_SERVICE
 from testbed.checks.performed import STEPS
 from testbed.checks.redirect import REDIRECTED
 from testbed.checks.registration import RECOVERED, REGISTERED, STEADY
@@ -27,7 +29,9 @@ KINDS: dict[str, CheckKind] = {
         REHOMED,
         URLS,
         CONFIG_KEPT,
+        OUT_OF_SERVICE,
         REDIRECTED,
+        RESTORED,
         CALL_CONTROL_KEPT,
         PACKETS,
         RECOVERED,

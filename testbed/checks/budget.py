@@ -83,3 +83,13 @@ def fallback_budget_s(profile: Profile, token_wait_s: float) -> tuple[float, flo
     """
     attempt = profile.secondary_keepalive_s + profile.connect_timeout_s
     return 0.0, attempt + token_wait_s + HOST_START_S + slack_s(profile)
+
+
+def return_budget_s(profile: Profile, call_controls: int) -> float:
+    """From the healing of one of so many call controls, all of which were gone, to the end of registration there.
+
+    At worst the phone has just begun to try the others, each up to both of its time-outs, and then makes its longest pause between
+    two rounds, twice the reject retry.
+    """
+    others_s = (call_controls - 1) * (profile.connect_timeout_s + profile.register_timeout_s)
+    return others_s + 2 * profile.reject_retry_s + profile.connect_timeout_s + HOST_START_S + slack_s(profile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,25 +31,44 @@ def standby_requests(
     run: Run, window: FaultWindow, standby: str, urls: Collection[str], method: str
 ) -> StandbyRequests:
     """Requests for these URLs only: the SLB's own health checks ask the standby all the time."""
-    balancers = run.topology.with_role(Role.SLB)
-    starts = tuple(f"{method} {target} ".encode(errors="replace") for url in urls for target in (_target(url),))
     doubts = []
-    for host, packets in captures(run).items():
-        if host not in {balancer.name for balancer in balancers}:
-            continue
-        to_standby = class_mask(packets, "http", "up") & hop_mask(packets, balancers, [run.topology.host(standby)])
-        asked = [i for i in np.flatnonzero(to_standby).tolist() if packets.payload(i).startswith(starts)]
+    for host, packets, asked in _requests(run, standby, urls, method):
         early = [i for i in asked if packets.time_s[i] < window.began_s]
         if early:
             text = f"{host} asked {standby} before the fault"
             return StandbyRequests(early=tuple(_proof(packets, i, text) for i in early[:MAX_EVIDENCE]))
-        answered = next(((i, j) for i in asked if (j := _answer(packets, i)) is not None), None)
-        if answered:
-            request, answer = answered
-            shown = (_proof(packets, request, f"{host} asks {standby}"), _proof(packets, answer, f"{standby} answers"))
+        if shown := _first_answered(host, packets, asked, standby):
             return StandbyRequests(shown=shown)
         doubts.append(f"the capture at {host} shows no request that {standby} answered")
     return StandbyRequests(doubt="; ".join(doubts))
+
+
+def requests_since(run: Run, since_s: float, server: str, urls: Collection[str], method: str) -> StandbyRequests:
+    """The first request that an SLB asked of this server since then and that was answered."""
+    doubts = []
+    for host, packets, asked in _requests(run, server, urls, method):
+        if shown := _first_answered(host, packets, [i for i in asked if packets.time_s[i] >= since_s], server):
+            return StandbyRequests(shown=shown)
+        doubts.append(f"the capture at {host} shows no request that {server} answered since")
+    return StandbyRequests(doubt="; ".join(doubts))
+
+
+def _requests(run: Run, server: str, urls: Collection[str], method: str) -> Iterator[tuple[str, Packets, list[int]]]:
+    """Captures at SLBs: the host, its packets, and which of them ask this server for one of these URLs."""
+    balancers = run.topology.with_role(Role.SLB)
+    starts = tuple(f"{method} {target} ".encode(errors="replace") for url in urls for target in (_target(url),))
+    for host, packets in captures(run).items():
+        if host in {balancer.name for balancer in balancers}:
+            mask = class_mask(packets, "http", "up") & hop_mask(packets, balancers, [run.topology.host(server)])
+            yield host, packets, [i for i in np.flatnonzero(mask).tolist() if packets.payload(i).startswith(starts)]
+
+
+def _first_answered(host: str, packets: Packets, asked: Sequence[int], server: str) -> tuple[Evidence, ...]:
+    answered = next(((i, j) for i in asked if (j := _answer(packets, i)) is not None), None)
+    if answered is None:
+        return ()
+    request, answer = answered
+    return _proof(packets, request, f"{host} asks {server}"), _proof(packets, answer, f"{server} answers")
 
 
 def _target(url: str) -> str:

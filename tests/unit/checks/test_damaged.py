@@ -27,7 +27,10 @@ ALL = [
     ("urls", {"derive": True, "when": "after"}),
     ("config-kept", {}),
     ("redirected", {"from": "web-1", "to": "web-2", "call-control": "kept"}),
+    ("restored", {"from": "web-2", "to": "web-1"}),
+    ("out-of-service", {}),
     ("call-control-kept", {}),
+    ("packets", {"class": "sccp", "policy": "srnd-strict", "when": "during", "want": "fail", "cause": "marked"}),
     ("packets", {"class": "sccp", "policy": "srnd-strict"}),
     ("recovered", {}),
 ]
@@ -170,7 +173,7 @@ def test_one_odd_particular_at_a_time_is_judged_without_a_traceback(story: Any, 
 
 def test_times_that_are_no_numbers_count_as_absent(tmp_path: Path) -> None:
     recording = stories.standby()
-    recording.change("FaultConfirmed", began_s="soon", effect_s=[4.0])
+    recording.change("FaultConfirmed", began_s="soon", effect_s=[4.0], fault={"at": ["web-1"]})
     recording.change("UrlAnswered", elapsed_s={"s": 1})
     run = recording.write(tmp_path)
     window = fault_windows(run)[0]
