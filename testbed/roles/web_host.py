@@ -1,7 +1,8 @@
 """A phone-service site: ``python3 -m testbed.roles.web_host``.
 
 Environment, besides the bed's own: TESTBED_HTTP_PORT (80), TESTBED_ADDRESS (0.0.0.0), TESTBED_RESPONSE_DSCP (name or
-number of the code point its packets carry; unset = the socket is left alone).
+number of the code point its packets carry; unset = the socket is left alone), TESTBED_CALL_MANAGER_URL (the directory search
+that the page /lookup asks; unset = it answers 503).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from testbed.roles.control import ControlServer
 from testbed.roles.held_faults import HeldFaults
 from testbed.roles.page_faults import PageFaults
 from testbed.roles.site import Emit, listener, origin, site, xml
+from testbed.roles.web_lookup import CallManager, add_lookup
 
 ROLE = "web-host"
 HTTP_PORT = 80
@@ -35,7 +37,9 @@ _EXIT = SoftKey(name="Exit", position=3, url="SoftKey:Exit")
 _WIDTH, _HEIGHT = 132, 32
 
 
-def app(host: str, *, emit: Emit, faults: PageFaults | None = None) -> web.Application:
+def app(
+    host: str, *, emit: Emit, faults: PageFaults | None = None, call_manager: CallManager | None = None
+) -> web.Application:
     """The site; ``host`` is what X-Served-By says, ``emit`` gets the PageServed events (health page excluded)."""
     pages = _Pages(host)
     application = site(host, emit, faults)
@@ -53,6 +57,7 @@ def app(host: str, *, emit: Emit, faults: PageFaults | None = None) -> web.Appli
             web.get("/slow", pages.slow),
         ]
     )
+    add_lookup(application, call_manager)
     return application
 
 
@@ -133,7 +138,7 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     faults = PageFaults()
     held = HeldFaults(faults.kinds, report)
     control = ControlServer(host.control_path, held.handlers)
-    pages = app(host.host, emit=report, faults=faults)
+    pages = app(host.host, emit=report, faults=faults, call_manager=CallManager.read(environment, host))
     runner = web.AppRunner(pages, access_log=None, shutdown_timeout=STOP_GRACE_S)
     await runner.setup()
     try:

@@ -20,11 +20,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from testbed import phone_xml as px
+from testbed.errors import UsageError
 from testbed.roles import pages, web_host
+from testbed.roles.common import HostEnvironment
 from testbed.roles.phone_http import PhoneRequest, PhoneResponse, fetch
 from testbed.roles.site import listener
+from testbed.roles.web_lookup import ASK_TIMEOUT_S, CallManager
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = REPOSITORY.parent / "shared" / "data" / "chan-sccp-CiscoIPPhone.xsd"
@@ -194,6 +198,53 @@ def test_the_form_is_answered(services: Site) -> None:
     assert b"<Text>5</Text>" in services.get("/answer?a=2&b=3").body
     for query in ("", "?a=x&b=1", "?a=1&b=" + "9" * 1000, "?a=²&b=1"):
         assert b"Two whole numbers" in services.get("/answer" + query).body
+
+
+@contextmanager
+def looking_up(call_manager: CallManager | None) -> Iterator[Site]:
+    with serving(lambda site: web_host.app("web-1", emit=site.emit, call_manager=call_manager)) as site:
+        yield site
+
+
+def test_the_lookup_asks_the_call_manager_and_says_who_answered(call_manager: Site) -> None:
+    with looking_up(CallManager(url=URL(f"{call_manager.url}{CCMCIP}/xmldirectorylist.asp"))) as site:
+        response = site.get("/lookup?n=phone+4")
+    assert (response.status, response.served_by) == (200, "web-1")
+    assert px.root_of(response.body) == "CiscoIPPhoneText"
+    assert b"2 in the directory of ccm-1." in response.body
+    assert call_manager.events[-1]["path"] == f"{CCMCIP}/xmldirectorylist.asp"
+    validate(response.body)
+
+
+@pytest.mark.parametrize("path", [f"{CCMCIP}/xmldirectory.asp", "/nothing"])
+def test_the_lookup_fails_where_the_call_manager_gives_no_directory(call_manager: Site, path: str) -> None:
+    with looking_up(CallManager(url=URL(call_manager.url + path))) as site:
+        assert site.get("/lookup").status == 502
+
+
+def test_the_lookup_fails_at_once_where_the_call_manager_refuses_and_in_time_where_it_is_silent() -> None:
+    silent = listener(HOST, 0)
+    for port, within_s in ((1, 0.5), (silent.getsockname()[1], ASK_TIMEOUT_S + 1)):
+        with looking_up(CallManager(url=URL(f"http://{HOST}:{port}/"))) as site:
+            response = site.get("/lookup")
+        assert response.status == 502
+        assert response.elapsed_s < within_s
+    silent.close()
+
+
+def test_a_host_without_a_call_manager_says_so(services: Site) -> None:
+    assert services.get("/lookup").status == 503
+
+
+def test_a_call_manager_is_a_host_of_the_bed() -> None:
+    bed = HostEnvironment.read("web-host", {"TESTBED_HOSTS": '{"ccm-1": "172.26.1.100"}'})
+    assert CallManager.read({}, bed) is None
+    assert CallManager.read({"TESTBED_CALL_MANAGER_URL": "http://ccm-1/x"}, bed) == CallManager(
+        url=URL("http://172.26.1.100/x")
+    )
+    for url in ("http://203.0.113.9/x", "https://ccm-1/", "http://elsewhere/", "ccm-1", "http://ccm-1:x/"):
+        with pytest.raises(UsageError, match="TESTBED_CALL_MANAGER_URL"):
+            CallManager.read({"TESTBED_CALL_MANAGER_URL": url}, bed)
 
 
 def test_refresh_asks_for_the_same_page_every_ten_seconds(services: Site) -> None:
