@@ -11,6 +11,7 @@ from testbed.errors import UsageError
 from testbed.faults.application import HttpError, HttpSlow, Mute, RegisterReject
 from testbed.faults.base import Fault, Plan
 from testbed.faults.host import HostFreeze, HostKill, HostPowerOff, HostRestart, HostStop
+from testbed.faults.impair import IMPAIRMENTS
 from testbed.faults.link import LinkCut, LinkCutIn, LinkCutOut, LinkDown, LinkFlap, LinkReject
 from testbed.faults.marking import Bleach, Remark
 
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Fault]] = {
         HttpSlow,
         RegisterReject,
         Mute,
+        *IMPAIRMENTS,
     )
 }
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from testbed.roles.forked import Forked, is_role
 from testbed.roles.namespace import interfaces, run, snapshot, snapshot_difference
 from testbed.roles.namespace import marked as marked_with
 
@@ -25,6 +26,7 @@ RECORDS = Path("/run/testbed-faults")
 READY_TIMEOUT_S = 5.0
 END_TIMEOUT_S = 2.0
 
+Process = subprocess.Popen[bytes] | Forked
 Commands = list[dict[str, Any]]
 """``{"argv": […], "input": text or None, "background": bool}``, placeholders filled in."""
 
@@ -41,7 +43,7 @@ class Held:
     next_turn: float = float("inf")
     turns: list[tuple[float, bool]] = field(default_factory=list)
     """(realtime seconds, whether it was done or undone then) of a cycle."""
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
 
 
 class Holder:
@@ -146,6 +148,8 @@ class Holder:
     def _undo(self, held: Held) -> list[str]:
         problems = []
         for process in held.processes:
+            if (status := process.poll()) is not None:
+                problems.append(f"a process that did its work ended by itself, with status {status}")
             _end(process)
         held.processes.clear()
         for command in held.undo if held.done or not held.cycle else ():
@@ -200,10 +204,11 @@ def filled_in(commands: Any, devices: list[str]) -> Commands:
     return result
 
 
-def _started(command: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _started(command: dict[str, Any]) -> Process:
     """A process in the background, once it has said that it is ready."""
-    process = subprocess.Popen(
-        command["argv"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    argv, pipe = command["argv"], subprocess.PIPE
+    process: Process = (
+        Forked(argv) if is_role(argv) else subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
     )
     assert process.stdout is not None
     readable = select.select([process.stdout], [], [], READY_TIMEOUT_S)[0]
@@ -215,7 +220,7 @@ def _started(command: dict[str, Any]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     process.terminate()
     try:
         process.wait(END_TIMEOUT_S)
