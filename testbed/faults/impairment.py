@@ -113,7 +113,7 @@ def parse_rate(value: Any) -> float:
     if isinstance(value, bool | int | float) or not re.fullmatch(_RATE_PATTERN, text):
         raise ValueError(f"{str(value)[:40]!r} is no rate: write 64kbit or 1mbit (bits a second)")
     number = text.rstrip("bitkmg ")
-    return float(number) * _UNITS[text[len(number) :].strip()]
+    return round(float(number) * _UNITS[text[len(number) :].strip()], 3)
 
 
 def written_rate(bit_s: float) -> str:

@@ -76,7 +76,7 @@ def _become(main: Callable[[list[str]], int], argv: list[str], out: int, err: in
         os.dup2(out, 1)
         os.dup2(err, 2)
         _close_others()
-        sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
         status = main(argv)
     except BaseException:
         traceback.print_exc()
