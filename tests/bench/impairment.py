@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from testbed.bed import Bed
+from testbed.engine import containers, streams
 from testbed.engine.images import build_all
 from testbed.faults import fault_of
 from testbed.generation import BedSpec
@@ -155,6 +156,11 @@ class Pair:
             bed.injector.heal(injected)
         return taken
 
+    def in_nic(self, *argv: str) -> str:
+        """Run a command in far's NIC; its output."""
+        nic = next(c for c in containers.containers(self._bed.topology.bed) if c.is_nic and c.host == "far")
+        return streams.exec_once(nic.id, list(argv), timeout_s=30)
+
     def _events(self) -> list[dict[str, Any]]:
         lines = (self._folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
@@ -209,4 +215,4 @@ def rows(name: str = "bench-impairment") -> list[tuple[str, str, str]]:
 
 if __name__ == "__main__":
     for row in rows():
-        Console(width=150).print(*row, sep="\n  ")
+        Console(width=150, markup=False, highlight=False).print(*row, sep="\n  ")

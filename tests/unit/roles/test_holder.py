@@ -163,3 +163,20 @@ def test_an_address_of_no_interface_is_refused(commands: Commands, holder: Holde
 def test_unknown_operations_are_refused(commands: Commands, holder: Holder):
     with pytest.raises(RuntimeError, match="explode"):
         holder.handle({"op": "explode"})
+
+
+def test_a_background_process_that_ended_by_itself_is_reported_when_the_fault_is_undone(
+    commands: Commands, holder: Holder
+):
+    script = "print('{\"ready\": true}', flush=True)"
+    holder.handle(request(do=[{"argv": [sys.executable, "-c", script], "background": True}]))
+    holder.held["f"].processes[0].wait(5)
+    [residue] = holder.handle({"op": "undo", "id": "f"})["residue"]
+    assert "ended by itself, with status 0" in residue
+
+
+def test_a_role_of_ours_is_forked_and_its_error_is_told(commands: Commands, holder: Holder):
+    argv = ["python3", "-m", "testbed.roles.impairer", '{"table": "t", "chain": "c", "no_such": 1}']
+    with pytest.raises(RuntimeError, match="no_such"):
+        holder.handle(request(do=[{"argv": argv, "background": True}]))
+    assert commands.ran == ["undo f"]
