@@ -16,10 +16,12 @@ from testbed.captures import Captures
 from testbed.compose_file import NIC_SUFFIX
 from testbed.engine import compose, containers, streams
 from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, UsageError
+from testbed.faults.probing import ProbePlan
 from testbed.generation import BedSpec, generate, with_addresses
 from testbed.history import Event, parse_event
 from testbed.injector import Injector
 from testbed.live import Facts, Recorder
+from testbed.probing import Probing
 from testbed.topology import Role, Topology
 from testbed.waiting import wait_until
 
@@ -68,10 +70,10 @@ class Bed:
         recorder: Recorder,
         progress: Progress,
         check: Callable[[Topology], None] = lambda topology: None,
-        capture_at: Sequence[str] = (),
+        capture_at: Callable[[Topology], Sequence[str]] = lambda topology: (),
         captures_folder: Path = Path("captures"),
     ) -> Bed:
-        """Bring a bed up until every phone is registered. With ``capture_at``, captures listen before any workload starts."""
+        """Bring a bed up until every phone is registered. Captures at the hosts ``capture_at`` listen before any workload starts."""
         state.bed_folder(spec.name)  # refuses a name that is none
         avoid: list[str] = []
         while True:
@@ -102,7 +104,7 @@ class Bed:
         recorder: Recorder,
         progress: Progress,
         check: Callable[[Topology], None],
-        capture_at: Sequence[str],
+        capture_at: Callable[[Topology], Sequence[str]],
         captures_folder: Path,
         avoid: list[str],
     ) -> Bed:
@@ -119,13 +121,14 @@ class Bed:
                 f"bed {spec.name}: {len(topology.hosts)} hosts in {topology.prefix}, {len(topology.phones)} phones"
             )
             project = containers.project_of(spec.name)
-            nics = [host.name + NIC_SUFFIX for host in topology.hosts] if capture_at else []
+            captured = capture_at(topology)
+            nics = [host.name + NIC_SUFFIX for host in topology.hosts] if captured else []
             compose.up(file, project=project, env=block.values, services=nics)
         bed = cls(topology, recorder, progress)
         try:
             bed.discover()
-            if capture_at:
-                bed.captures.start(capture_at, captures_folder)
+            if captured:
+                bed.captures.start(captured, captures_folder)
                 compose.up(file, project=project, env=block.values)
                 bed.discover()
         except BaseException:
@@ -245,6 +248,10 @@ class Bed:
 
     def __exit__(self, *_: object) -> None:
         self.down()
+
+    def probing(self, plan: ProbePlan, folder: Path) -> Probing:
+        """Probes between hosts while a ``with`` lasts; what they note goes into files there."""
+        return Probing(plan, folder, nic=lambda host: self._nics[host].id, record=self.record)
 
     # -- what is in it
 

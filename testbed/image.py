@@ -29,6 +29,7 @@ CONTAINER_MODULES = (
     "tftp.py",
     "sep_file.py",
     "phone_xml.py",
+    "probe.py",
     "sccp",
     "roles",
 )

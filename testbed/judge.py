@@ -7,12 +7,35 @@ from collections.abc import Sequence
 
 from testbed.checks import KINDS, Params, judge_expectation
 from testbed.checks.capture import captured_hosts, soundness
+from testbed.checks.effect import Effect
+from testbed.checks.effects import effects
+from testbed.checks.facts import seen
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK
 from testbed.recording import Run
-from testbed.verdict import Status, Verdict, worst
+from testbed.verdict import Evidence, Status, Verdict, worst
 
-RESTS_ON_PACKETS = frozenset({"rehomed", "config-kept", "redirected", "restored", "call-control-kept", "packets"})
+RESTS_ON_PACKETS = frozenset(
+    {"rehomed", "config-kept", "redirected", "restored", "call-control-kept", "packets", "effects"}
+)
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
+
+RESTS_ON_FAULTS = frozenset(
+    {
+        "rehomed",
+        "urls",
+        "config-kept",
+        "out-of-service",
+        "redirected",
+        "restored",
+        "call-control-kept",
+        "packets",
+        "recovered",
+    }
+)
+"""Kinds whose PASS is worth nothing if a fault is not proved: they say what holds in spite of it, or because of it."""
+
+SPEAKS_OF_FAULT = frozenset({"rehomed", "urls", "out-of-service", "redirected", "restored"})
+"""Kinds that say what a fault brings about: where it did not happen, their FAIL is worth nothing either."""
 
 
 def judge_run(run: Run) -> list[Verdict]:
@@ -26,18 +49,43 @@ def judge_run(run: Run) -> list[Verdict]:
 
 
 def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]:
-    """The implied verdicts (``steady``, ``steps``; ``captures`` where there are any or the scenario asks for some), then one for
-    each expectation, in order; a scenario without any has shown nothing."""
-    implied = ["steady", "steps", *(["captures"] if captured_hosts(run) else [])]
+    """The implied verdicts (``steady``, ``steps``; ``captures`` where there are any or the scenario asks for some; ``effects`` where
+    there are faults), then one for each expectation, in order; a scenario without any has shown nothing."""
+    faults = ["effects"] if seen(run, "FaultIntended", "FaultConfirmed") else []
+    implied = ["steady", "steps", *(["captures"] if captured_hosts(run) else []), *faults]
     asked = {kind for kind, _ in expectations}
-    verdicts = [judge_expectation(run, kind, KINDS[kind].params()) for kind in implied if kind not in asked]
-    doubts = [problem for problems in soundness(run).problems.values() for problem in problems]
-    for kind, params in expectations:
-        verdicts.append(judge_expectation(run, kind, params, doubts if kind in RESTS_ON_PACKETS else ()))
+    every = [*((kind, KINDS[kind].params()) for kind in implied if kind not in asked), *expectations]
+    unsound = [problem for problems in soundness(run).problems.values() for problem in problems]
+    verdicts = []
+    for kind, params in every:
+        doubts = [*(unsound if kind in RESTS_ON_PACKETS else ()), *unproved(run, kind, params)]
+        verdicts.append(judge_expectation(run, kind, params, doubts, absent(run, kind, params)))
     if not expectations:
         summary = "the scenario expects nothing"
         verdicts.append(Verdict(check="expectations", status=Status.INCONCLUSIVE, summary=summary))
     return verdicts
+
+
+def unproved(run: Run, kind: str, params: Params) -> list[Evidence]:
+    """Faults that an expectation rests on and packets do not prove."""
+    if kind not in RESTS_ON_FAULTS or getattr(params, "when", None) == "before":
+        return []
+    return [_doubt(effect) for effect in effects(run) if not effect.proved]
+
+
+def absent(run: Run, kind: str, params: Params) -> list[Evidence]:
+    """Why there is nothing to judge: no fault that it speaks of is shown to have happened."""
+    if kind not in SPEAKS_OF_FAULT or getattr(params, "when", None) in ("before", "after"):
+        return []
+    named = {getattr(params, word, None) for word in ("from_", "failed")} - {None}
+    about = [effect for effect in effects(run) if named & {effect.window.target, *effect.window.hosts}]
+    spoken_of = about or list(effects(run))
+    return [] if any(effect.happened for effect in spoken_of) else [_doubt(effect) for effect in spoken_of]
+
+
+def _doubt(effect: Effect) -> Evidence:
+    reason = effect.doubts[0] if effect.doubts else "packets do not show when it began and ended"
+    return effect.window.confirmed.proves(f"{effect.window} is not proved: {reason}")
 
 
 def write_verdicts(run: Run, verdicts: Sequence[Verdict]) -> None:

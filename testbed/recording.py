@@ -76,6 +76,11 @@ class Run:
         found = {path.stem: path for path in (self.path / "captures").glob("*.pcap") if path.is_file()}
         return found.get(host)
 
+    def probe_text(self, host: str) -> str | None:
+        """What the prober at this host's NIC noted (testbed.probe has its rows), or None."""
+        found = {path.stem: path for path in (self.path / "probes").glob("*.rows") if path.is_file()}
+        return found[host].read_text(encoding="ascii", errors="replace") if host in found else None
+
     @cached_property
     def _packets(self) -> dict[str, Packets]:
         return {}

@@ -14,13 +14,14 @@ from testbed.address_block import AddressBlock
 from testbed.bed import Bed, Progress
 from testbed.engine import slb_stats, versions
 from testbed.errors import NotReady
+from testbed.faults.probing import plan_probes, watched_hosts
 from testbed.generation import BedSpec
 from testbed.judge import judge_run
 from testbed.live import Recorder, fact_timeout_s
 from testbed.recording import Run
-from testbed.scenario import LoadedScenario, check_against, dump_scenario
+from testbed.scenario import LoadedScenario, Scenario, check_against, dump_scenario
 from testbed.steps import Steps
-from testbed.topology import Role
+from testbed.topology import Role, Topology
 from testbed.verdict import Verdict
 from testbed.waiting import wait_until
 
@@ -58,14 +59,14 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress
             recorder=recorder,
             progress=progress,
             check=lambda topology: check_against(loaded, topology),
-            capture_at=scenario.capture,
+            capture_at=lambda topology: captured_hosts(scenario, topology),
             captures_folder=folder / "captures",
         )
         try:
             (folder / "topology.json").write_text(json.dumps(bed.topology.to_json(), indent=1), encoding="utf-8")
             (folder / "versions.json").write_text(json.dumps(versions.collect(bed), indent=1), encoding="utf-8")
             shutil.copytree(state.bed_folder(spec.name), folder / "bed")
-            observe_and_act(bed, loaded, progress)
+            observe_and_act(bed, loaded, progress, folder)
         finally:
             if options.keep:
                 bed.close()
@@ -83,13 +84,22 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress
     return run, judge_run(run)
 
 
-def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress) -> None:
-    """Steady state, steps, steady state; captures have been running since before the first workload."""
-    bed.record("RunStarted", scenario=loaded.scenario.scenario, version=__version__)
+def captured_hosts(scenario: Scenario, topology: Topology) -> tuple[str, ...]:
+    """Those the scenario names, those its faults are at or are seen from, and the phones hosts where it measures re-homes."""
+    hosts = watched_hosts(topology, scenario.faults, scenario.capture)
+    fleets = topology.with_role(Role.PHONE) if hosts and scenario.measures_rehomes else ()
+    return tuple(dict.fromkeys([*hosts, *(host.name for host in fleets)]))
+
+
+def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress, folder: Path) -> None:
+    """Steady state, steps, steady state; captures have been running since before the first workload, probes run with the steps."""
+    scenario = loaded.scenario
+    bed.record("RunStarted", scenario=scenario.scenario, version=__version__)
     await_steady(bed, "before", set())
     servers = record_slb(bed, "before")
-    progress(f"{loaded.scenario.scenario}: {len(loaded.scenario.steps)} steps")
-    Steps(bed, loaded.scenario, AddressBlock(bed.topology.prefix.removesuffix(".0.0/16"))).perform()
+    progress(f"{scenario.scenario}: {len(scenario.steps)} steps")
+    with bed.probing(plan_probes(bed.topology, scenario.faults, scenario.capture), folder / "probes"):
+        Steps(bed, scenario, AddressBlock(bed.topology.prefix.removesuffix(".0.0/16"))).perform()
     await_steady(bed, "after", servers)
     record_slb(bed, "after")
     bed.captures.stop_all()

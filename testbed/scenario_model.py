@@ -204,6 +204,16 @@ class Scenario(_Strict):
         """The timer profile itself."""
         return PROFILES[self.profile]
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults of its steps, in order."""
+        return tuple(step.inject.fault for step in self.steps if step.inject)
+
+    @property
+    def measures_rehomes(self) -> bool:
+        """Whether it expects a re-home, whose end is seen where the phones are."""
+        return any(expectation.kind == "rehomed" for expectation in self.expect)
+
 
 def _one_kind(base: type[BaseModel], kinds: Mapping[str, Any]) -> Any:
     """A subclass with one optional field for each kind; field names are Python's, aliases the words themselves."""

@@ -165,6 +165,8 @@ class Recording:
         self.topology = topology or bed()
         self.events: list[Event] = []
         self.wires: dict[str, Wire] = {}
+        self.rows: dict[str, list[tuple[int, ...]]] = {}
+        """Host -> what its prober noted (testbed.probe)."""
         self.scenario = "scenario: by-hand\n"
 
     def event(self, at_s: float, host: str, name: str, **data: Any) -> None:
@@ -211,13 +213,20 @@ class Recording:
         self.event(end_s, "testbed", "StepsEnded")
 
     def fault(
-        self, kind: str, target: str, began_s: float, healing_s: float | None, *, hosts: tuple[str, ...] = ()
+        self,
+        kind: str,
+        target: str,
+        began_s: float,
+        healing_s: float | None,
+        *,
+        hosts: tuple[str, ...] = (),
+        **parameters: Any,
     ) -> None:
         """Intended, confirmed 50 ms after the command, healed 50 ms after its command. With ``hosts`` its parameters are on record,
         as they are today; without, it is an older run's."""
         common: dict[str, Any] = {"fault_id": f"{kind}-{target}", "kind": kind, "target": target}
         if hosts:
-            common |= {"hosts": list(hosts), "fault": {"at": target}}
+            common |= {"hosts": list(hosts), "fault": {"at": target, **parameters}}
         self.event(began_s, "testbed", "FaultIntended", **common)
         for name, at_s in (("FaultConfirmed", began_s), ("FaultHealed", healing_s)):
             if at_s is not None:
@@ -231,6 +240,11 @@ class Recording:
         (path / "topology.json").write_text(json.dumps(self.topology.to_json()), encoding="utf-8")
         lines = [event.to_json() for event in self.events]
         (path / "history.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if self.rows:
+            (path / "probes").mkdir()
+        for host, rows in self.rows.items():
+            text = "".join(" ".join(map(str, row)) + "\n" for row in sorted(rows, key=lambda row: row[3]))
+            (path / "probes" / f"{host}.rows").write_text(text, encoding="ascii")
         for host, wire in self.wires.items():
             (path / "captures" / f"{host}.pcap").write_bytes(pcap(host, wire))
         return Run.open(path)

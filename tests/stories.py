@@ -18,6 +18,7 @@ from recordings import (
 )
 
 REGISTER, REGISTER_ACK, KEEPALIVE, KEEPALIVE_ACK = 0x0001, 0x0081, 0x0000, 0x0100
+DEFINE_TIME_DATE = 0x0094
 VIP = ADDRESSES["slb"]
 URLS = {
     "services": f"http://{VIP}/CCMCIP/getservicesmenu.asp",
@@ -33,7 +34,7 @@ PAGE = f"http://{SERVICES_VIP}/text"
 BEGAN_S, HEALING_S = 4.0, 9.0
 """When the one fault of every story begins, and when its healing does."""
 END_S = 14.0
-DETECTION_S = {"stop": 0.02, "kill": 0.02, "freeze": 2.6, "cut": 1.6}
+DETECTION_S = {"stop": 0.012, "kill": 0.012, "freeze": 2.6, "cut": 1.6}
 """From the command to the loss: plausible for the class of failure with the timers of profile quick."""
 
 
@@ -85,12 +86,23 @@ def keepalives(connection: Connection, begin_s: float, end_s: float) -> None:
         at_s += 1.0
 
 
-def session(recording: Recording, phone: int, to: str, port: int, begin_s: float, end_s: float) -> Connection:
-    """Open, register, and keep alive until then."""
+def session(
+    recording: Recording,
+    phone: int,
+    to: str,
+    port: int,
+    begin_s: float,
+    end_s: float,
+    *,
+    registered_s: float | None = None,
+) -> Connection:
+    """Open, register (until then, or at once), and keep alive until the end."""
     connection = signalling(recording, phone, to, port)
     connection.open(begin_s)
     connection.send(begin_s + 0.01, sccp(REGISTER, bytes(52)), up=True)
     connection.send(begin_s + 0.02, sccp(REGISTER_ACK, bytes(20)), up=False)
+    last_s = begin_s + 0.03 if registered_s is None else registered_s - 0.001
+    connection.send(last_s, sccp(DEFINE_TIME_DATE, bytes(36)), up=False)
     keepalives(connection, begin_s + 1.0, end_s)
     return connection
 
@@ -127,7 +139,7 @@ def failed_over(recording: Recording, index: int, kind: str) -> None:
         before.close(BEGAN_S + 0.01, up=False)
     else:
         before.send(BEGAN_S + 0.9, sccp(KEEPALIVE), up=True)
-    session(recording, index, "ccm-bk", 51_000 + index, lost_s + 0.1, HEALING_S)
+    session(recording, index, "ccm-bk", 51_000 + index, lost_s + 0.1, HEALING_S, registered_s=lost_s + 0.2)
     _return(recording, index, phone)
 
 
@@ -141,7 +153,7 @@ def _return(recording: Recording, index: int, phone: str) -> None:
         contact_s + 0.2, "phones-1", "Registered", phone=phone, at="ccm-1", rank=0, duration_s=0.09, keepalive_s=1
     )
     _moved(recording, contact_s + 0.201, phone, "ccm-bk", "ccm-1", "fallback")
-    session(recording, index, "ccm-1", 52_000 + index, contact_s, END_S - 1)
+    session(recording, index, "ccm-1", 52_000 + index, contact_s, END_S - 1, registered_s=contact_s + 0.2)
 
 
 def _moved(recording: Recording, at_s: float, phone: str, origin: str, to: str, direction: str) -> None:

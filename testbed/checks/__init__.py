@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from testbed.checks.base import CheckKind, Params, as_wanted, doubted
+from testbed.checks.base import CheckKind, Params, as_wanted, doubted, unfounded
 from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
+from testbed.checks.effects import EFFECTS
 from testbed.checks.fail_back import RESTORED
 from testbed.checks.marking import PACKETS
 from testbed.checks.out_of_service import OUT_OF_SERVICE
@@ -38,17 +39,21 @@ KINDS: dict[str, CheckKind] = {
         STEADY,
         STEPS,
         CAPTURES,
+        EFFECTS,
     )
 }
 
 __all__ = ["KINDS", "CheckKind", "Params", "judge_expectation"]
 
 
-def judge_expectation(run: Run, kind: str, params: Params, doubts: Sequence[Evidence] = ()) -> Verdict:
-    """The verdict of one expectation, worth nothing as a PASS where there are ``doubts``; UsageError lists the known kinds."""
+def judge_expectation(
+    run: Run, kind: str, params: Params, doubts: Sequence[Evidence] = (), absent: Sequence[Evidence] = ()
+) -> Verdict:
+    """The verdict of one expectation, worth nothing as a PASS where there are ``doubts``, and nothing at all where what it is about is
+    ``absent``; UsageError lists the known kinds."""
     if kind not in KINDS:
         close = difflib.get_close_matches(kind, KINDS, n=1)
         suggestion = f" (did you mean {close[0]!r}?)" if close else ""
         raise UsageError(f"unknown kind of expectation {kind!r}{suggestion}", hint="known kinds: " + ", ".join(KINDS))
-    shown = doubted(KINDS[kind].judge(run, params), doubts)
+    shown = doubted(unfounded(KINDS[kind].judge(run, params), absent), doubts)
     return replace(doubted(as_wanted(shown, params), doubts), claim=params.claim)

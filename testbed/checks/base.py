@@ -82,3 +82,11 @@ def doubted(verdict: Verdict, doubts: Sequence[Evidence]) -> Verdict:
         return verdict
     summary = f"{verdict.summary}; but {doubts[0].text}"
     return replace(verdict, status=Status.INCONCLUSIVE, summary=summary, evidence=(*verdict.evidence, doubts[0]))
+
+
+def unfounded(verdict: Verdict, reasons: Sequence[Evidence]) -> Verdict:
+    """Neither a PASS nor a FAIL is one where what it speaks of never happened."""
+    if not reasons or verdict.status is Status.INCONCLUSIVE:
+        return verdict
+    summary = f"{reasons[0].text}, so nothing is shown by: {verdict.summary}"
+    return replace(verdict, status=Status.INCONCLUSIVE, summary=summary, evidence=(*verdict.evidence, reasons[0]))

@@ -5,10 +5,15 @@ Counters are not proof: the canary frames at both ends are. An unsound capture m
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.facts import first, seen
+from testbed.errors import BedError
+from testbed.faults import fault_of
+from testbed.faults.probing import watched_hosts
 from testbed.packets import CaptureError, Packets
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
@@ -35,11 +40,33 @@ class Soundness:
 
 
 def captured_hosts(run: Run) -> list[str]:
-    """Hosts whose capture was asked for by the scenario, was started, or lies in the run folder."""
+    """Hosts whose capture was asked for by the scenario, by name or by its faults, was started, or lies in the run folder."""
     asked = run.scenario.get("capture")
     started = [str(event["capture"]) for event in seen(run, "CaptureStarted")]
     lying = [path.stem for path in (run.path / "captures").glob("*.pcap")]
-    return sorted({*map(str, asked if isinstance(asked, list) else ()), *started, *lying})
+    named = [str(host) for host in asked] if isinstance(asked, list) else []
+    return sorted({*named, *_watched(run, named), *started, *lying})
+
+
+def _watched(run: Run, named: Sequence[str]) -> tuple[str, ...]:
+    """Hosts that the faults of the scenario's steps need captures of; none of a step that holds no fault."""
+    steps = run.scenario.get("steps")
+    faults = []
+    for step in steps if isinstance(steps, list) else ():
+        inject = step.get("inject") if isinstance(step, dict) else None
+        for kind, value in inject.items() if isinstance(inject, dict) else ():
+            parameters = value if isinstance(value, dict) else {"at": value}
+            try:
+                fault = fault_of(str(kind), **{"target": parameters.get("at"), **_without_at(parameters)})
+                fault.hosts(run.topology)
+            except (BedError, TypeError):
+                continue
+            faults.append(fault)
+    return watched_hosts(run.topology, faults, named)
+
+
+def _without_at(parameters: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(word): value for word, value in parameters.items() if word != "at"}
 
 
 def captures(run: Run) -> dict[str, Packets]:

@@ -13,7 +13,10 @@ from testbed.checks.bracket import Bracket, brackets
 from testbed.checks.budget import failover_budget_s, fallback_budget_s, notice_of
 from testbed.checks.capture import captures
 from testbed.checks.concerned import Concern, concerns, losses, strays
+from testbed.checks.effect import Edge
+from testbed.checks.effects import effect_of
 from testbed.checks.facts import FaultWindow, call_controls, first, quantiles, seen
+from testbed.checks.rehome_packets import agreement
 from testbed.checks.rehome_times import Rehome, Rehomes, failover_end_s, failovers, fallbacks
 from testbed.duration import PositiveDuration
 from testbed.packets_sccp import sccp_mask
@@ -89,12 +92,19 @@ def _judge_fault(run: Run, params: RehomedParams, fault: Concern) -> Verdict:
     rehomes, cause, around = _measured(run, params, fault)
     evidence: list[Evidence]
     status, summary, evidence = _outcome(run, params, fault, rehomes)
-    if status is Status.PASS and (reason := _doubt(run, window, around)):
+    measured = agreement(run, rehomes.done, _cause_by_packets(run, params, window))
+    if status is Status.PASS and (reason := _doubt(run, window, around) or measured.doubt):
         status, summary = Status.INCONCLUSIVE, reason
     evidence += [cause, *(item for bracket in around for item in bracket.evidence)]
-    return Verdict(
-        check=params.check, status=status, summary=summary, evidence=tuple(evidence), figures=_figures(rehomes)
-    )
+    evidence += [measured.worst] if measured.worst else []
+    figures = _figures(rehomes) | measured.figures
+    return Verdict(check=params.check, status=status, summary=summary, evidence=tuple(evidence), figures=figures)
+
+
+def _cause_by_packets(run: Run, params: RehomedParams, window: FaultWindow) -> Edge | None:
+    """What a failover is counted from, in packets. A fallback is counted from the engine's word that the host runs again."""
+    effect = effect_of(run, window)
+    return effect.began if effect and params.direction == "failover" else None
 
 
 def _measured(run: Run, params: RehomedParams, fault: Concern) -> tuple[Rehomes, Evidence, list[Bracket]]:

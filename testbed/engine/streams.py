@@ -82,12 +82,13 @@ class ExecStream:
         end_process(self._process, timeout_s)
 
 
-class CaptureStream:
-    """tcpdump in a NIC, its pcap in a file on this side."""
+class FileStream:
+    """A process in a NIC that writes into a file on this side until its input closes, and says on stderr, as JSON, when it works
+    and, at its end, what it counted."""
 
-    def __init__(self, nic_id: str, *, address: str, host: str, file: Path) -> None:
+    def __init__(self, nic_id: str, argv: list[str], *, host: str, file: Path) -> None:
         self.host, self.file = host, file
-        self._command = [DOCKER, "exec", "-i", nic_id, "python3", "-m", "testbed.roles.nic", "capture", address, host]
+        self._command = [DOCKER, "exec", "-i", nic_id, "python3", "-m", *argv]
         with file.open("wb") as output:
             self._process = subprocess.Popen(
                 self._command,
@@ -98,19 +99,24 @@ class CaptureStream:
                 start_new_session=True,
             )
 
-    def wait_listening(self, timeout_s: float = REPLY_TIMEOUT_S) -> None:
-        """Return when tcpdump listens and the first canary is out."""
+    def await_word(self, word: str, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+        """Return when it says this word."""
         said = self._said(timeout_s)
-        if "listening" not in said:
-            raise EngineError(f"no capture at {self.host}: {said.get('error', said)}", command=" ".join(self._command))
+        if word not in said:
+            raise EngineError(f"{self.host} is not {word}: {said.get('error', said)}", command=" ".join(self._command))
 
-    def stop(self, timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, int]:
-        """End the capture; tcpdump's counters captured, received, dropped (-1: not said)."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+    def end(self, *counted: str, timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, int]:
+        """Close its input and wait for its end; what it counted under these names (-1: not said)."""
+        self.close_input()
         said = self._said(timeout_s)
         end_process(self._process, timeout_s)
-        return {key: int(said.get(key, -1)) for key in ("captured", "received", "dropped")}
+        return {key: int(said.get(key, -1)) for key in counted}
+
+    def close_input(self) -> None:
+        """Tell it to end; it may have more to do."""
+        assert self._process.stdin is not None
+        if not self._process.stdin.closed:
+            self._process.stdin.close()
 
     def _said(self, timeout_s: float) -> dict[str, Any]:
         assert self._process.stderr is not None
@@ -119,6 +125,21 @@ class CaptureStream:
             return dict(json.loads(line or b"{}"))
         except ValueError:
             return {"error": (line or b"").decode(errors="replace")}
+
+
+class CaptureStream(FileStream):
+    """tcpdump in a NIC, its pcap in a file on this side."""
+
+    def __init__(self, nic_id: str, *, address: str, host: str, file: Path) -> None:
+        super().__init__(nic_id, ["testbed.roles.nic", "capture", address, host], host=host, file=file)
+
+    def wait_listening(self, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+        """Return when tcpdump listens and the first canary is out."""
+        self.await_word("listening", timeout_s)
+
+    def stop(self, timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, int]:
+        """End the capture; tcpdump's counters captured, received, dropped (-1: not said)."""
+        return self.end("captured", "received", "dropped", timeout_s=timeout_s)
 
 
 def end_process(process: subprocess.Popen[bytes], timeout_s: float) -> None:

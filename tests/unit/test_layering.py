@@ -10,7 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "testbed"
 
-IN_CONTAINERS = {"__init__", "errors", "dscp", "profile", "history", "tftp", "sep_file", "phone_xml", "bounded_xml"}
+IN_CONTAINERS = {
+    "__init__",
+    "errors",
+    "dscp",
+    "profile",
+    "history",
+    "tftp",
+    "sep_file",
+    "phone_xml",
+    "bounded_xml",
+    "probe",
+}
 PURE = IN_CONTAINERS | {
     "address_block",
     "compose_file",

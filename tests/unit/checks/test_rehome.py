@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import stories
 from recordings import PHONES, Recording, Wire, sccp
-from stories import BEGAN_S, HEALING_S, KEEPALIVE, KEEPALIVE_ACK
+from stories import BEGAN_S, DEFINE_TIME_DATE, HEALING_S, KEEPALIVE, KEEPALIVE_ACK
 
 from testbed.checks import judge_expectation
 from testbed.checks.budget import failover_budget_s, fallback_budget_s, notice_of, slack_s
@@ -105,7 +105,8 @@ def test_from_and_to_follow_from_the_fault(tmp_path: Path) -> None:
 
 def test_packets_bracket_the_effect_and_are_evidence(tmp_path: Path) -> None:
     verdict = rehomed(stories.rehome("freeze"), tmp_path, **FAILOVER)
-    packets = [item for item in verdict.evidence if item.capture == "phones-1.pcap"]
+    words = ("last answer", "first sign")
+    packets = [item for item in verdict.evidence if item.capture == "phones-1.pcap" and item.text.startswith(words)]
     assert [item.text.partition(" ")[0] for item in packets] == ["last", "first"]
     assert all(item.frame for item in packets)
 
@@ -175,6 +176,8 @@ def test_a_late_fallback_fails_unless_its_token_was_refused_that_long(tmp_path: 
     recording.change("Registered", where={"phone": PHONES[1], "duration_s": 0.09}, shift_s=4)
     assert rehomed(recording, tmp_path / "1", **FALLBACK).status is Status.FAIL
     recording.event(HEALING_S + 1.7, "phones-1", "TokenRefused", phone=PHONES[1], at="ccm-1", wait_s=4)
+    late = stories.signalling(recording, 1, "ccm-1", 59_998)
+    late.send(HEALING_S + 5.8, sccp(DEFINE_TIME_DATE, bytes(36)), up=False)
     assert rehomed(recording, tmp_path / "2", **FALLBACK).status is Status.PASS
 
 

@@ -102,12 +102,13 @@ def test_a_good_run_passes_with_its_implied_verdicts(tmp_path: Path) -> None:
         "steady",
         "steps",
         "captures",
+        "effects",
         "rehomed",
         "packets",
         "registered",
     ]
     assert {verdict.status for verdict in verdicts} == {Status.PASS}
-    assert [verdict.claim for verdict in verdicts][3:] == ["requirement", "page", "requirement"]
+    assert [verdict.claim for verdict in verdicts][4:] == ["requirement", "page", "requirement"]
     assert exit_code(verdicts) == 0
 
 

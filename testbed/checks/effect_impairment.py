@@ -1,0 +1,221 @@
+"""Proofs for impairments: what probes show of delay, jitter, loss, rate, duplicates, reordering and damage, against what was asked for.
+
+Out of a host, a probe's time is that between its own stamp and the capture behind the queue. Into it, it is that between the capture and
+the answer of the host's kernel, or, where the way out is impaired too, the record of the prober there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from testbed.checks.effect import Effect, Mask, Part, Units, combined, parts_of_time, share_effect, whole_effect
+from testbed.checks.effect_link import bystanders
+from testbed.checks.effect_packets import Observed, lanes_about
+from testbed.checks.facts import FaultWindow, quantiles
+from testbed.checks.probes import LaneView, Stage
+from testbed.faults.base import Way
+from testbed.faults.target import Place
+
+IMPAIRED_END_S = 0.25
+"""Its rules are gone at once; what waits in the queue gets out within its delay, which is added."""
+DELAY_TOLERANCE_S, DELAY_TOLERANCE_SHARE = 0.005, 0.05
+"""Of the median: a 50 ms delay must measure 50 ms ± 7.5 ms; the figures have the 95th percentile."""
+JITTER_SPREAD = (0.6, 1.5)
+"""Measured standard deviation over that of the even distribution asked for (jitter / √3)."""
+SHARP_S = 0.001
+"""A delay below it is not told from a busy machine."""
+RATE_TOLERANCE_SHARE = 0.2
+FASTER = 2.0
+"""A train of probes that went through at this many times the rate did not meet it."""
+FRAME_OVERHEAD_BYTES = 42
+"""Ethernet, IP and ICMP headers around a probe."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def prove_impairment(observed: Observed, window: FaultWindow) -> Effect:
+    """Every impairment in it, in each of its ways; packets it is not about are unharmed."""
+    fault = observed.fault(window)
+    asked = getattr(fault, "impairment", None)
+    if asked is None:
+        return combined(window, (), ["the history does not say what it was to impair"])
+    wanted = asked(observed.run.topology.timers)
+    parts: list[Part] = []
+    doubts = list(observed.probes.doubts)
+    for place in observed.places(window):
+        for way in place.ways:
+            found = [
+                part
+                for view in _lanes(observed, place, way)
+                for part in _Way(observed, window, place, view, way).parts(wanted)
+            ]
+            parts += found
+            if not found:
+                doubts.append(f"no probe passed {way} at {place.host.name} that it was about")
+        doubts += bystanders(observed, window, place)
+    return combined(window, parts, doubts)
+
+
+def _lanes(observed: Observed, place: Place, way: Way) -> Iterator[LaneView]:
+    needed = {"in": {"in", "got", "answered"}, "out": {"sent", "out"}}[way]
+    for view in lanes_about(observed, place)[0]:
+        end = view.lane.to if way == "in" else view.lane.from_
+        if end == place.host.name and needed <= view.available and len(view):
+            yield view
+
+
+class _Way:
+    """Probes of one lane, one way through an impaired link: when each came to it, when it was through (nan: never)."""
+
+    def __init__(self, observed: Observed, window: FaultWindow, place: Place, view: LaneView, way: Way) -> None:
+        self.window, self.view = window, view
+        self.where = (
+            f"{'into' if way == 'in' else 'out of'} {place.host.name} (probes {view.lane.from_} to {view.lane.to})"
+        )
+        entry: Stage = "in" if way == "in" else "sent"
+        self._exit: Stage = "out" if way == "out" else ("got" if "out" in place.ways else "answered")
+        self._passed: Stage = "out" if way == "out" else "got"
+        self._entered = view[entry]
+        begin_s, end_s = view.span_s
+        time_s = np.where(self._entered.there, self._entered.time_s, 0.0)
+        self.keep = self._entered.there & (time_s >= begin_s) & (time_s <= end_s)
+        self.keep &= observed.undisturbed(view, time_s, window)
+
+    def parts(self, wanted: object) -> Iterator[Part]:
+        """One for each impairment asked for; trains show rates, and single probes everything else."""
+        value = {name: float(getattr(wanted, name)) for name in _NAMES}
+        if self.view.lane.burst > 1 and value["rate_bit_s"]:
+            yield self._rate(value["rate_bit_s"], value["delay_s"] + value["jitter_s"])
+            return
+        if value["delay_s"]:
+            yield self._delay(value)
+        shown = self._shares(value)
+        for word, (percent, hit) in shown.items():
+            if percent:
+                yield share_effect(self._units(hit), self.window, share=percent / 100, word=word)
+
+    def _shares(self, value: dict[str, float]) -> dict[str, tuple[float, Mask]]:
+        passed = self.view[self._passed]
+        missing = ~passed.there
+        loss, corrupt = value["loss_percent"], value["corrupt_percent"]
+        damaged = self.view.damaged(self._passed) if corrupt else missing
+        # A flipped bit in its own fields makes a probe unknown; where packets are lost too, all that can be told is the sum.
+        both = 100 - (100 - loss) * (100 - corrupt) / 100 if loss and corrupt else 0.0
+        return {
+            "lost": (0.0 if both else loss, missing),
+            "damaged": (0.0 if both else corrupt, damaged | missing),
+            "lost or damaged": (both, damaged | missing),
+            "doubled": (value["duplicate_percent"], passed.count > self._entered.count.clip(1)),
+        }
+
+    def _units(self, hit: Mask, among: Mask | None = None) -> Units:
+        keep = self.keep if among is None else self.keep & among
+        column = self.view[self._passed if self._passed == "out" else "in"]
+        return Units.ordered(self.where, self._entered.time_s[keep], hit[keep], column.index[keep], column.packets)
+
+    def _delay(self, value: dict[str, float]) -> Part:
+        delay_s, jitter_s, reorder = value["delay_s"], value["jitter_s"], value["reorder_percent"] / 100
+        through = self.view[self._exit].there & self.keep
+        took_s = np.where(through, self.view[self._exit].time_s - self._entered.time_s, 0.0)
+        everyone = self._units(through, through)
+        before, during, _ = parts_of_time(everyone, self.window)
+        ordered = took_s[through][np.argsort(self._entered.time_s[through], kind="stable")]
+        usual_s = float(np.median(ordered[before])) if before.any() else 0.0
+        if value["rate_bit_s"]:
+            usual_s += (self.view.lane.size_bytes + FRAME_OVERHEAD_BYTES) * 8 / value["rate_bit_s"]
+        certain = (delay_s - jitter_s) / 2 >= SHARP_S and not reorder
+        limit_s = usual_s + max(SHARP_S, (delay_s - jitter_s) / 2 if certain or not jitter_s else delay_s / 4)
+        units = self._units(took_s > limit_s, through)
+        if certain:
+            window = self.window
+            part = whole_effect(units, window, end_within_s=IMPAIRED_END_S + delay_s + jitter_s)
+        else:
+            late = 1.0 if not jitter_s else (delay_s + jitter_s - (limit_s - usual_s)) / (2 * jitter_s)
+            part = share_effect(units, self.window, share=min(1.0, late) * (1 - reorder), word="delayed")
+        late_s = ordered[during & (ordered > limit_s)]
+        return _with_delay(part, self.where, late_s - usual_s, delay_s, jitter_s, all_late=certain)
+
+    def _rate(self, rate_bit_s: float, wait_s: float) -> Part:
+        """Trains: how fast each one's packets followed each other behind the link."""
+        burst = self.view.lane.burst
+        bits = (self.view.lane.size_bytes + FRAME_OVERHEAD_BYTES) * 8
+        exit_s = self.view[self._exit].time_s
+        starts, speeds, places = [], [], []
+        for begin in range(0, len(self.view) - burst + 1, burst):
+            train = exit_s[begin : begin + burst]
+            if self.keep[begin : begin + burst].all() and not np.isnan(train).any():
+                starts.append(float(self._entered.time_s[begin]))
+                speeds.append((burst - 1) * bits / max(1e-6, float(train.max() - train.min())))
+                places.append(begin)
+        speed = np.array(speeds)
+        column = self.view[self._passed if self._passed == "out" else "in"]
+        units = Units.ordered(
+            self.where,
+            np.array(starts),
+            speed < FASTER * rate_bit_s,
+            column.index[np.array(places, np.int64)],
+            column.packets,
+        )
+        part = whole_effect(units, self.window, end_within_s=IMPAIRED_END_S + wait_s + 1.0)
+        before, during, _ = parts_of_time(units, self.window)
+        return _with_rate(part, self.where, speed[before], speed[during], rate_bit_s)
+
+
+_NAMES = (
+    "delay_s",
+    "jitter_s",
+    "loss_percent",
+    "rate_bit_s",
+    "duplicate_percent",
+    "reorder_percent",
+    "corrupt_percent",
+)
+
+
+def _with_delay(part: Part, where: str, late_s: Floats, delay_s: float, jitter_s: float, *, all_late: bool) -> Part:
+    """What was measured of those that were delayed, and doubts where it is not what was asked for."""
+    if not len(late_s):
+        return part
+    middle_s, doubts = float(np.median(late_s)), list(part.doubts)
+    tolerance_s = DELAY_TOLERANCE_S + DELAY_TOLERANCE_SHARE * delay_s + (0 if all_late else jitter_s)
+    if abs(middle_s - delay_s) > tolerance_s:
+        doubts.append(f"a delay of {middle_s * 1000:.1f} ms {where}, asked for {delay_s * 1000:g} ms")
+    spread_s, asked_s = float(late_s.std()), jitter_s / 3**0.5
+    low, high = JITTER_SPREAD
+    if jitter_s and all_late and not low * asked_s - SHARP_S <= spread_s <= high * asked_s + 2 * SHARP_S:
+        doubts.append(f"a jitter of {spread_s * 1000:.1f} ms (standard deviation) {where}, asked {asked_s * 1000:.1f}")
+    note = f"a delay of {middle_s * 1000:.1f} ms {where}, asked for {delay_s * 1000:g} ms"
+    note += f" ± {jitter_s * 1000:g} ms" if jitter_s else ""
+    figures = {**part.figures, **quantiles("delay", late_s.tolist())}
+    return replace(
+        part,
+        began=part.began if len(doubts) == len(part.doubts) else None,
+        doubts=tuple(doubts),
+        notes=(*part.notes, note),
+        figures=figures,
+    )
+
+
+def _with_rate(part: Part, where: str, before: Floats, during: Floats, asked: float) -> Part:
+    doubts = list(part.doubts)
+    if len(before) and np.median(before) < 1.5 * FASTER * asked:
+        doubts.append(f"probes {where} went no faster before: {np.median(before) / 1e6:.3f} Mbit/s")
+    if not len(during):
+        return replace(part, doubts=tuple(doubts))
+    measured = float(np.median(during))
+    if abs(measured - asked) > RATE_TOLERANCE_SHARE * asked:
+        doubts.append(f"{measured / 1e6:.3f} Mbit/s {where}, asked for {asked / 1e6:g} Mbit/s")
+    # Trains are far apart: they do not tell the moment.
+    edges = [edge and replace(edge, before_s=None) for edge in (part.began, part.ended)]
+    return replace(
+        part,
+        began=edges[0] if len(doubts) == len(part.doubts) else None,
+        ended=edges[1],
+        doubts=tuple(doubts),
+        notes=(*part.notes, f"{measured / 1e6:.3f} Mbit/s {where}, asked for {asked / 1e6:g} Mbit/s"),
+        figures={**part.figures, "rate_bit_s": round(measured)},
+    )

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fault_stories import STORIES, VARIANTS, Variant
+
+from testbed.checks import judge_expectation
+from testbed.checks.effects import EffectsParams, effects, proof_of
+from testbed.faults import KINDS
+from testbed.verdict import Status, Verdict
+
+
+def proved(kind: str, variant: Variant, path: Path) -> Verdict:
+    return judge_expectation(STORIES[kind](variant).write(path), "effects", EffectsParams())
+
+
+def test_every_kind_of_fault_has_a_proof_and_a_story_of_it() -> None:
+    assert not [kind for kind in KINDS if proof_of(kind) is None]
+    assert not [kind for kind in KINDS if kind not in STORIES]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_that_happened_and_ended_is_proved(kind: str, tmp_path: Path) -> None:
+    verdict = proved(kind, "real", tmp_path)
+    assert verdict.status is Status.PASS, [item.text for item in verdict.evidence]
+
+
+@pytest.mark.parametrize("variant", VARIANTS[1:])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_that_did_nothing_or_goes_on_after_its_healing_is_not_proved(
+    kind: str, variant: Variant, tmp_path: Path
+) -> None:
+    run = STORIES[kind](variant).write(tmp_path)
+    verdict = judge_expectation(run, "effects", EffectsParams())
+    assert verdict.status is Status.INCONCLUSIVE, verdict.summary
+    [effect] = effects(run)
+    assert effect.happened == (variant == "broken revert"), effect.doubts
+    assert kind in verdict.summary
