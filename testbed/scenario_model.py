@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from testbed.document import unknown_word
 from testbed.duration import DurationField, PositiveDuration
 from testbed.faults.base import Fault
+from testbed.page import CLAIM_NAMES
 from testbed.profile import PROFILES, Profile
 
 ProfileName = Literal["quick", "srnd"]
@@ -175,6 +176,22 @@ class Step(_Strict):
         return next((word for word in ("inject", "press", "browse") if getattr(self, word) is not None), "wait")
 
 
+def _claim(name: str) -> str:
+    if name not in CLAIM_NAMES:
+        raise unknown_word(name, CLAIM_NAMES)
+    return name
+
+
+ClaimName = Annotated[str, AfterValidator(_claim)]
+
+
+class Shows(_Strict):
+    """Which claims of the page (``testbed.page``) a scenario shows to hold, and which to be broken where a remedy is missing or fooled."""
+
+    holds: tuple[ClaimName, ...] = ()
+    broken: tuple[ClaimName, ...] = ()
+
+
 class Scenario(_Strict):
     """One scenario file. ``bed``: compose files, later ones overlay earlier ones; ``capture``: hosts to capture at."""
 
@@ -188,6 +205,7 @@ class Scenario(_Strict):
     capture: tuple[HostName, ...] = ()
     steps: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
+    shows: Shows = Shows()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

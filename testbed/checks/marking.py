@@ -105,11 +105,13 @@ def hosts_named(topology: Topology, word: str) -> tuple[Host, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Marked:
-    """What one capture has of the class: packets per code point, indices of wrong ones, resets that repeat a mark."""
+    """What one capture has of the class: packets per code point, indices of wrong ones, resets that repeat a mark, and those that
+    a ``reject`` fault made."""
 
     counts: dict[int, int]
     wrong: tuple[int, ...]
     repeating: int
+    rejecting: int
 
 
 def judge_packets(run: Run, params: PacketsParams) -> Verdict:
@@ -121,7 +123,9 @@ def judge_packets(run: Run, params: PacketsParams) -> Verdict:
     for marked in found.values():
         counts.update(marked.counts)
     total, wrong_total = sum(counts.values()), sum(len(marked.wrong) for marked in found.values())
-    repeating = sum(marked.repeating for marked in found.values())
+    repeating, rejecting = (
+        sum(getattr(marked, name) for marked in found.values()) for name in ("repeating", "rejecting")
+    )
     figures = {f"packets_{name_of(dscp)}": float(counts[dscp]) for dscp in sorted(counts)}
     figures |= {"packets": float(total), "wrong": float(wrong_total), "resets_repeating": float(repeating)}
     if not total:
@@ -137,6 +141,7 @@ def judge_packets(run: Run, params: PacketsParams) -> Verdict:
         return Verdict(check=params.check, status=Status.FAIL, summary=summary, evidence=proof, figures=figures)
     marks = ", ".join(f"{name_of(dscp)} {counts[dscp]}" for dscp in sorted(counts))
     note = f"; {repeating} resets without a socket repeat the mark they answer" if repeating else ""
+    note += f"; {rejecting} resets are the fault's own" if rejecting else ""
     summary = f"{total} packets in {len(read)} captures, all {_words(params.allowed)} ({marks}){note}"
     return Verdict(check=params.check, status=Status.PASS, summary=summary, figures=figures)
 
@@ -145,12 +150,15 @@ def _marked(run: Run, params: PacketsParams, packets: Packets) -> _Marked:
     mask = _chosen(run, params, packets)
     dscp = packets.tos >> 2
     values, numbers = np.unique(dscp[mask], return_counts=True)
-    suspects = np.flatnonzero(mask & ~np.isin(dscp, list(params.allowed)) & ~_rejecting(run, packets)).tolist()
+    others = mask & ~np.isin(dscp, list(params.allowed))
+    rejecting = others & _rejecting(run, packets)
+    suspects = np.flatnonzero(others & ~rejecting).tolist()
     wrong = tuple(index for index in suspects if not _repeats_a_mark(packets, index))
     return _Marked(
         counts=dict(zip(values.tolist(), numbers.tolist(), strict=True)),
         wrong=wrong,
         repeating=len(suspects) - len(wrong),
+        rejecting=int(rejecting.sum()),
     )
 
 
