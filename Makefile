@@ -10,7 +10,7 @@ UP ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help testbed-up testbed-down doctor check test nightly bench clean
+.PHONY: help testbed-up testbed-down doctor check test nightly docs bench clean
 
 help:  ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
@@ -35,6 +35,9 @@ test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers,
 
 nightly: $(STAMP) doctor  ## everything `make test` leaves out: all scenarios, real timers; an hour
 	$(BIN)/pytest tests $(PYTEST)
+
+docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tests
+	$(BIN)/python -m testbed.page_matrix > docs/page-matrix.md
 
 bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
 	$(BIN)/python -m tests.bench

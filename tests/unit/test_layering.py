@@ -27,6 +27,7 @@ PURE = IN_CONTAINERS | {
     "compose_file",
     "document",
     "duration",
+    "page",
     "policy",
     "recording",
     "scenario",

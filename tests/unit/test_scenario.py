@@ -11,6 +11,8 @@ import yaml
 
 from testbed.document import parse_document, validated
 from testbed.errors import EXIT_USAGE, BedError, ScenarioError, UsageError
+from testbed.faults import KINDS as FAULTS
+from testbed.faults.link import LinkReject
 from testbed.profile import PROFILES
 from testbed.scenario import (
     SUITE,
@@ -84,6 +86,27 @@ def test_rehome_scenarios_go_with_real_timers_too(name: str) -> None:
 @pytest.mark.parametrize("name", SUITE)
 def test_every_built_in_scenario_goes_with_quick_timers(name: str) -> None:
     assert load_scenario(name, profile="quick").scenario.profile == "quick"
+
+
+def test_every_kind_of_fault_is_in_some_built_in_scenario() -> None:
+    injected = [step.inject for name in SUITE for step in load_scenario(name).scenario.steps if step.inject]
+    assert {inject.kind for inject in injected} == set(FAULTS)
+    assert {inject.fault.by for inject in injected if isinstance(inject.fault, LinkReject)} == {"rst", "icmp"}
+
+
+def test_the_slb_with_the_poor_check_differs_in_nothing_but_the_check() -> None:
+    """pages-freeze and pages-freeze-tcp-check are a pair: what one shows and the other does not, the check alone explains."""
+
+    def directives(folder: str) -> list[str]:
+        lines = (shipped_beds() / folder / "haproxy.cfg").read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+
+    good, poor = directives("slb"), directives("slb-tcp-check")
+    assert [line for line in good if "httpchk" not in line and not line.startswith("http-check")] == poor
+    assert len(good) == len(poor) + 3
+    pair = [load_scenario(name).scenario for name in ("pages-freeze", "pages-freeze-tcp-check")]
+    assert pair[0].steps == pair[1].steps
+    assert pair[0].phones == pair[1].phones
 
 
 def test_a_dump_has_its_defaults_written_out_and_what_was_asked_for() -> None:

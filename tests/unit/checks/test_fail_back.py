@@ -33,6 +33,7 @@ def test_a_server_that_answers_again_passes_with_the_time_it_took(tmp_path: Path
     assert [item.text for item in verdict.evidence if item.capture] == ["slb asks web-1", "web-1 answers"]
 
 
+@pytest.mark.catches("standby-answers")
 def test_a_server_that_is_never_asked_again_fails(tmp_path: Path) -> None:
     recording = without_packets(stories.standby())
     recording.drop("UrlAnswered", served_by="web-1")

@@ -27,6 +27,7 @@ def test_signalling_marked_af31_both_ways_passes_with_counts(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("flags", ["syn", "rst", "data"])
+@pytest.mark.catches("signalling-marked")
 def test_one_packet_with_another_mark_fails_and_is_named(flags: str, tmp_path: Path) -> None:
     recording = stories.rehome()
     bad = stories.signalling(recording, 0, "ccm-1", 60_000)
@@ -147,11 +148,20 @@ def test_each_hop_is_judged_by_its_name(tmp_path: Path) -> None:
         assert verdict.figures["packets"] == 2
 
 
+@pytest.mark.catches("http-unmarked")
 def test_the_same_mark_on_the_wrong_hop_fails(tmp_path: Path) -> None:
     recording = marked_web()
     assert packets(recording, tmp_path / "1", **{**WEB_TO_SLB, "hop": "slb->phones"}).status is Status.FAIL
     assert packets(recording, tmp_path / "2", **{"class": "http"}, **SRND).status is Status.FAIL
     assert packets(recording, tmp_path / "3", **{"class": "http", "direction": "up"}, **SRND).status is Status.PASS
+
+
+@pytest.mark.catches("http-marked-by-application")
+def test_a_web_host_that_does_not_mark_fails(tmp_path: Path) -> None:
+    recording = stories.standby()
+    verdict = packets(recording, tmp_path, **WEB_TO_SLB)
+    assert verdict.status is Status.FAIL
+    assert "web-1:80 to slb" in verdict.summary
 
 
 def test_a_hop_without_packets_is_inconclusive(tmp_path: Path) -> None:

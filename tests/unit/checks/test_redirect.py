@@ -73,6 +73,7 @@ def test_a_request_to_the_standby_before_the_fault_fails_by_packets(tmp_path: Pa
     assert verdict.evidence[0].capture == "slb.pcap"
 
 
+@pytest.mark.catches("standby-answers")
 def test_an_slb_without_backup_fails(tmp_path: Path) -> None:
     recording = stories.standby()
     for event in [event for event in recording.events if event.get("served_by") == "web-2"]:
@@ -128,6 +129,7 @@ def test_sessions_that_do_not_notice_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["CallControlLost", "KeepaliveMissed", "PhoneUnregistered"])
+@pytest.mark.catches("call-control-preserved")
 def test_an_event_of_a_lost_session_fails(name: str, tmp_path: Path) -> None:
     recording = stories.standby()
     recording.event(6.0, "phones-1", name, phone=PHONES[1], at="ccm-1", cause="closed", state="active", missed=1)
@@ -198,6 +200,7 @@ def test_a_request_still_open_in_the_steady_state_counts_when_it_fails(tmp_path:
     assert redirected(recording, tmp_path).status is Status.FAIL
 
 
+@pytest.mark.catches("call-control-preserved")
 def test_a_keepalive_without_an_answer_fails_with_its_frame(tmp_path: Path) -> None:
     recording = stories.standby()
     silent = stories.signalling(recording, 0, "ccm-1", 60_000)

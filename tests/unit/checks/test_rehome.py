@@ -52,6 +52,7 @@ def test_a_loss_seen_before_the_engine_confirms_is_the_effect(tmp_path: Path) ->
     assert figures["detection_p50_s"] == 0
 
 
+@pytest.mark.catches("phones-rehome")
 def test_a_phone_that_never_rehomes_fails_and_is_named(tmp_path: Path) -> None:
     recording = stories.rehome()
     recording.drop("Registered", phone=PHONES[1], at="ccm-bk")
@@ -75,6 +76,7 @@ def test_a_phone_that_is_lost_again_before_healing_fails(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("kind", "shift_s"), [("kill", 1.0), ("freeze", 1.3), ("cut", 2.2)])
+@pytest.mark.catches("phones-rehome")
 def test_a_phone_slower_than_its_class_fails(kind: str, shift_s: float, tmp_path: Path) -> None:
     recording = stories.rehome(kind)
     recording.change("Registered", where={"phone": PHONES[0], "at": "ccm-bk"}, shift_s=shift_s)

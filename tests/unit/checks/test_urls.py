@@ -39,6 +39,8 @@ def test_without_slb_the_urls_of_the_failed_host_die_and_the_others_live(tmp_pat
     assert verdict.claim == "page"
 
 
+@pytest.mark.catches("independent-urls-live")
+@pytest.mark.catches("services-menu-loads")
 def test_a_url_that_fails_for_one_phone_only_fails(tmp_path: Path) -> None:
     recording = stories.urls_with_slb()
     stories.failed(recording, 6.5, PHONES[1], "services", URLS["services"], "HTTP 503")
@@ -47,6 +49,7 @@ def test_a_url_that_fails_for_one_phone_only_fails(tmp_path: Path) -> None:
     assert f"{PHONES[1]} services failed: HTTP 503" in verdict.evidence[0].text
 
 
+@pytest.mark.catches("dependent-urls-die")
 def test_a_url_that_should_be_dead_and_answers_fails(tmp_path: Path) -> None:
     recording = stories.urls_without_slb()
     stories.answered(recording, 6.5, PHONES[0], "services", "http://172.26.1.100/", "ccm-1")
@@ -122,6 +125,7 @@ def test_names_never_decide(tmp_path: Path) -> None:
     assert "idle is expected to work, but" in verdict.summary
 
 
+@pytest.mark.catches("slb-for-pages")
 def test_a_vip_with_no_other_healthy_server_dies_with_its_server(tmp_path: Path) -> None:
     recording = stories.urls_with_slb()
     stories.servers(recording, 1.9, "before", ccm_bk="DOWN")
@@ -144,6 +148,35 @@ def test_an_address_outside_the_bed_is_not_guessed(tmp_path: Path) -> None:
     verdict = derived(recording, tmp_path)
     assert verdict.status is Status.INCONCLUSIVE
     assert "no host of the bed" in verdict.summary
+
+
+def service(recording: Recording, *, answers: bool) -> Recording:
+    """Every phone asks for a subscribed service while the fault lasts."""
+    for phone in PHONES:
+        if answers:
+            stories.answered(recording, 6.5, phone, "page", stories.PAGE, "web-1")
+        else:
+            stories.failed(recording, 6.5, phone, "page", stories.PAGE, "HTTP 502")
+    return recording
+
+
+@pytest.mark.catches("service-depends")
+@pytest.mark.catches("service-fails")
+def test_a_service_that_should_fail_and_answers_fails(tmp_path: Path) -> None:
+    gone = {"work": ["idle"], "fail": ["page"]}
+    verdict = urls(service(stories.urls_without_slb(), answers=True), tmp_path / "1", **gone)
+    assert verdict.status is Status.FAIL
+    assert "page answered by web-1, expected to fail" in verdict.summary
+    assert urls(service(stories.urls_without_slb(), answers=False), tmp_path / "2", **gone).status is Status.PASS
+
+
+@pytest.mark.catches("configuration-decides")
+def test_a_service_that_should_work_and_fails_fails(tmp_path: Path) -> None:
+    verdict = urls(service(stories.urls_with_slb(), answers=False), tmp_path / "1", work=["idle", "page"])
+    assert verdict.status is Status.FAIL
+    assert "page failed: HTTP 502, expected to work" in verdict.summary
+    passing = urls(service(stories.urls_with_slb(), answers=True), tmp_path / "2", work=["idle", "page"], by="web-1")
+    assert passing.status is Status.PASS
 
 
 @pytest.mark.parametrize(
@@ -177,6 +210,7 @@ def test_whom_a_fault_keeps_from_whom_decides(
     assert None not in {prediction.works for prediction in predictions.values()}
 
 
+@pytest.mark.catches("slb-for-pages")
 def test_who_answers_is_held_against_the_host_named(tmp_path: Path) -> None:
     """The mutant: pages that another host than the one named answers."""
     verdict = urls(stories.urls_with_slb(), tmp_path / "1", work=DEAD, by="ccm-bk")
@@ -210,6 +244,7 @@ def test_phones_that_never_read_again_kept_their_configuration(tmp_path: Path) -
     assert "phones-1" in verdict.summary
 
 
+@pytest.mark.catches("url-settings-kept")
 def test_a_second_read_after_the_fault_fails(tmp_path: Path) -> None:
     recording = stories.urls_without_slb()
     again = {"phone": PHONES[0], "file": "XMLDefault.cnf.xml", "urls": URLS}
@@ -234,6 +269,7 @@ def test_another_file_over_tftp_is_no_configuration(tmp_path: Path) -> None:
     assert config_kept(recording, tmp_path).status is Status.PASS
 
 
+@pytest.mark.catches("url-settings-kept")
 def test_a_url_that_changed_fails(tmp_path: Path) -> None:
     recording = stories.urls_without_slb()
     stories.answered(recording, 6.5, PHONES[0], "services", "http://172.26.1.101/", "ccm-bk")
