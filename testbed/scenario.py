@@ -80,6 +80,7 @@ SUITE = (
     "impair-delay",
     "impair-loss",
     "impair-rate",
+    "impair-words",
     "impair-all",
     "app-http-error",
     "app-http-error-health",
