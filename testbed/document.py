@@ -185,6 +185,11 @@ def unknown_word(word: str, known: Iterable[str]) -> PydanticCustomError:
     return PydanticCustomError("unknown_word", "unknown word {word}", {"word": repr(word), "known": [word, *known]})
 
 
+def misplaced(message: str, where: Where) -> PydanticCustomError:
+    """For validators of whole models: an error about a place inside, which ``validated`` reports there."""
+    return PydanticCustomError("misplaced", "{message}", {"message": message, "where": where})
+
+
 def validated(document: Document, model: type[M]) -> M:
     """The document as this model; ScenarioError names every wrong place."""
     try:
@@ -213,7 +218,7 @@ def _report(document: Document, model: type[BaseModel], details: list[ErrorDetai
 def _where(document: Document, detail: ErrorDetails) -> Where:
     """Pydantic's location without the parts that name branches of unions instead of places in the document."""
     where: list[str | int] = []
-    for part in detail["loc"]:
+    for part in (*detail["loc"], *detail.get("ctx", {}).get("where", ())):
         if (*where, part) in document.lines:
             where.append(part)
     if detail["type"] == "missing":

@@ -6,15 +6,18 @@ import contextlib
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import UsageError
+from testbed.faults.base import Fault
 from testbed.faults.reach import phones_kept_from
 from testbed.history import Event
 from testbed.profile import Profile
 from testbed.topology import Role, Topology
 
 LOG_TAIL = 12
+FOREVER = float("inf")
 
 
 class Recorder:
@@ -62,53 +65,109 @@ class Recorder:
             self.started[event.host] = self.started.get(event.host, 0) + 1
 
 
+@dataclass(slots=True)
+class _Mark:
+    """A fault as facts see it; a row of repetitions is one, and lasts while one of them does. Times are realtime seconds."""
+
+    began_s: float
+    places: dict[str, str]
+    """Where each phone was registered when it began."""
+    taken: frozenset[str]
+    """Phones that it keeps from the call control they were registered at."""
+    keeps_from_primary: bool
+    takes_web_host: bool
+    """The one of the lowest rank, which the SLB asks first."""
+    healed_s: float = FOREVER
+
+    @property
+    def lasts(self) -> bool:
+        return self.healed_s == FOREVER
+
+
 class Facts:
-    """The facts a step may wait for (scenario_model.Fact says what each means), read from what the recorder knows."""
+    """The facts a step may wait for, read from what the recorder knows; faults may overlap.
+
+    ``registered``  every phone is registered somewhere.
+    ``rehomed``     every phone that a fault took from its call control is registered at another one. With ``until`` the fault is
+                    the step's own; with ``after`` all that last and took any, or once they are healed the latest one.
+    ``returned``    every phone is at its primary, and no fault that lasts keeps any from it: it may just not be noticed yet.
+    ``redirected``  a phone got a page from a standby web host since the fault began: the step's own, or else the latest one of the
+                    first web host.
+    ``restored``    no fault of the first web host lasts, and since the latest of them was healed a phone got a page from it.
+
+    Where no fault is of that sort, the latest of any sort counts, and one that takes no phone's call control concerns all phones.
+    """
 
     def __init__(self, topology: Topology, recorder: Recorder) -> None:
         self._topology, self._recorder = topology, recorder
         self._primary = [host.name for host in topology.with_role(Role.CALL_CONTROL)][:1]
         self._web_hosts = [host.name for host in topology.with_role(Role.WEB_HOST)]
-        self._places_before: dict[str, str] = {}
-        self._concerned = topology.phones
-        self._injected_s = self._healed_s = 0.0
+        self._marks: dict[int, _Mark] = {}
 
-    def mark_injected(self, target: str = "") -> None:
-        """A fault is about to be injected, at ``target`` in words: what holds from now on is compared with what is so now."""
-        self._places_before = dict(self._recorder.registered)
-        self._concerned = self._losing(target)
-        self._injected_s = time.time()
-        self._healed_s = float("inf")
+    def mark_injected(self, step: int, fault: Fault) -> None:
+        """A step's fault is about to be injected: what holds from now on is compared with what is so now."""
+        if step in self._marks:
+            self._marks[step].healed_s = FOREVER
+            return
+        places = dict(self._recorder.registered)
+        kept = self._kept(fault)
+        self._marks[step] = _Mark(
+            began_s=time.time(),
+            places=places,
+            taken=frozenset(
+                phone for control, phones in kept.items() for phone in phones if places.get(phone) == control
+            ),
+            keeps_from_primary=any(kept.get(control) for control in self._primary),
+            takes_web_host=_takes(fault) and bool({*self._web_hosts[:1]} & {*fault.hosts(self._topology)}),
+        )
 
-    def _losing(self, target: str) -> tuple[str, ...]:
-        """Phones that it keeps from the call control they are at; where it keeps none, a re-home would be one of all phones."""
-        losing: set[str] = set()
-        with contextlib.suppress(UsageError):
-            for control in self._topology.with_role(Role.CALL_CONTROL):
-                kept = phones_kept_from(self._topology, target, control)
-                losing |= {phone for phone in kept if self._places_before.get(phone) == control.name}
-        return tuple(phone for phone in self._topology.phones if phone in losing) or self._topology.phones
+    def mark_healed(self, step: int) -> None:
+        """It was healed just now, or could not be injected."""
+        self._marks[step].healed_s = time.time()
 
-    def mark_healed(self) -> None:
-        """A fault was healed just now."""
-        self._healed_s = time.time()
-
-    def holds(self, fact: str) -> bool:
-        """Whether it is true now."""
-        places = {phone: self._recorder.registered.get(phone) for phone in self._topology.phones}
+    def holds(self, fact: str, about: int | None = None) -> bool:
+        """Whether it is true now, of the fault of step ``about``, or of what there is."""
         if fact == "registered":
-            return None not in places.values()
+            return all(phone in self._recorder.registered for phone in self._topology.phones)
         if fact == "rehomed":
-            moved = {phone: place for phone, place in places.items() if phone in self._concerned}
-            return all(place is not None and place != self._places_before.get(phone) for phone, place in moved.items())
+            return all(map(self._has_rehomed, self._takers(about)))
         if fact == "returned":
-            # Until it is healed a fault may just not have been noticed yet.
-            return self._healed_s < float("inf") and all(place in self._primary for place in places.values())
+            away = any(self._recorder.registered.get(phone) not in self._primary for phone in self._topology.phones)
+            return not away and not any(mark.lasts and mark.keeps_from_primary for mark in self._marks.values())
         if fact == "redirected":
-            return any(self._recorder.last_served.get(host, 0) > self._injected_s for host in self._web_hosts[1:])
+            since_s = max((mark.began_s for mark in self._of_web_host(about)), default=0.0)
+            return any(self._recorder.last_served.get(host, 0) > since_s for host in self._web_hosts[1:])
         if fact == "restored":
-            return any(self._recorder.last_served.get(host, 0) > self._healed_s for host in self._web_hosts[:1])
+            since_s = max((mark.healed_s for mark in self._of_web_host(None)), default=0.0)
+            return any(self._recorder.last_served.get(host, 0) > since_s for host in self._web_hosts[:1])
         raise ValueError(f"no fact {fact!r}")
+
+    def _kept(self, fault: Fault) -> dict[str, tuple[str, ...]]:
+        """Call control -> phones that the fault keeps from it."""
+        if not _takes(fault):
+            return {}
+        kept = {}
+        for control in self._topology.with_role(Role.CALL_CONTROL):
+            with contextlib.suppress(UsageError):  # a kind of somebody else's, with words of its own for a target
+                kept[control.name] = phones_kept_from(self._topology, fault.at, control)
+        return kept
+
+    def _takers(self, about: int | None) -> list[_Mark]:
+        if about is not None:
+            return [self._marks[about]]
+        marks = list(self._marks.values())
+        takers = [mark for mark in marks if mark.taken]
+        return [mark for mark in takers if mark.lasts] or (takers or marks)[-1:]
+
+    def _has_rehomed(self, mark: _Mark) -> bool:
+        places = {phone: self._recorder.registered.get(phone) for phone in mark.taken or self._topology.phones}
+        return all(place is not None and place != mark.places.get(phone) for phone, place in places.items())
+
+    def _of_web_host(self, about: int | None) -> list[_Mark]:
+        if about is not None:
+            return [self._marks[about]]
+        marks = list(self._marks.values())
+        return [mark for mark in marks if mark.takes_web_host] or marks[-1:]
 
     def seen(self) -> str:
         """In words, for an error message."""
@@ -119,6 +178,11 @@ class Facts:
         return (
             ", ".join(f"{count} phones registered at {place}" for place, count in sorted(counts.items())) or "no phones"
         )
+
+
+def _takes(fault: Fault) -> bool:
+    """Marks and impairments leave everybody where they are."""
+    return fault.family not in ("marking", "impairment")
 
 
 def fact_timeout_s(profile: Profile) -> float:

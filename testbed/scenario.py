@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from testbed.clashes import FOREVER, clashes
 from testbed.document import Document, Where, known_words, read_document, validated
 from testbed.duration import Duration, parse_duration
 from testbed.errors import UsageError
@@ -178,17 +179,11 @@ def dump_scenario(scenario: Scenario) -> str:
 
 
 def check_against(loaded: LoadedScenario, topology: Topology) -> None:
-    """ScenarioError, with line and known words, where the scenario names a host or phone that the bed does not have."""
+    """ScenarioError, with line and known words, where the scenario names a host or phone that the bed does not have, or has
+    faults at one time that exclude each other."""
     hosts = [host.name for host in topology.hosts]
     roles = ["phones", *Role]
-    for place, step in enumerate(loaded.scenario.steps):
-        if step.inject:
-            try:
-                step.inject.fault.hosts(topology)
-            except UsageError as error:
-                raise loaded.document.error(
-                    error.message, ("steps", place, "inject", step.inject.kind), hint=error.hint
-                ) from None
+    _refuse_clashes(loaded, [_claims(loaded, place, topology) for place in range(len(loaded.scenario.steps))])
     for where, word in _hosts_named(loaded.scenario):
         if word not in hosts and not (where[-1] == "hop" and word in roles):
             raise loaded.document.error(f"no host {word!r} in this bed", where, hint=known_words(word, hosts))
@@ -197,6 +192,38 @@ def check_against(loaded: LoadedScenario, topology: Topology) -> None:
         if word not in phones:
             hint = f"this bed has {len(phones)} phones" + (f", {min(phones)} to {max(phones)}" if phones else "")
             raise loaded.document.error(f"no phone {word!r} in this bed", where, hint=hint)
+
+
+def _claims(loaded: LoadedScenario, place: int, topology: Topology) -> frozenset[str]:
+    """What the fault of this step needs for itself alone; ScenarioError where this bed cannot have it."""
+    step = loaded.scenario.steps[place]
+    if step.inject is None:
+        return frozenset()
+    try:
+        step.inject.fault.hosts(topology)
+        return step.inject.fault.claims(topology)
+    except UsageError as error:
+        raise loaded.document.error(
+            error.message, ("steps", place, "inject", step.inject.kind), hint=error.hint
+        ) from None
+
+
+def _refuse_clashes(loaded: LoadedScenario, claims: list[frozenset[str]]) -> None:
+    steps = loaded.scenario.steps
+    for clash in clashes(steps, loaded.scenario.timers, claims):
+        (first, earlier), (second, later) = (
+            (window, injection)
+            for window in (clash.first, clash.second)
+            if (injection := steps[window.step].inject) is not None
+        )
+        until = "the end of the steps" if first.until_s == FOREVER else f"{first.until_s:g} s"
+        since = "" if second.stretch else f", at {second.since_s:g} s,"
+        raise loaded.document.error(
+            f"{later.fault} begins{since} while {earlier.fault} (steps.{first.step}) lasts until {until}: "
+            f"both need {', '.join(sorted(clash.over))}",
+            ("steps", second.step, "inject", later.kind),
+            hint="let the one end before the other begins: `for: 2s`, `until: rehomed`, a later `at`",
+        )
 
 
 _HOST_PARAMETERS = ("at", "from", "to", "by", "host", "hop", "seen-at")

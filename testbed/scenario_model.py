@@ -12,21 +12,29 @@ from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from testbed.document import unknown_word
-from testbed.duration import DurationField, PositiveDuration
+from testbed.document import misplaced, unknown_word
+from testbed.duration import MAX_S, Duration, DurationField, PositiveDuration, parse_duration
 from testbed.faults.base import Fault
 from testbed.page import CLAIM_NAMES
 from testbed.profile import PROFILES, Profile
 
 ProfileName = Literal["quick", "srnd"]
 Fact = Literal["registered", "rehomed", "returned", "redirected", "restored"]
-"""What a step can wait for. At any time: ``registered``, every phone is registered somewhere.
-Since the latest injection: ``rehomed``, every phone it concerns is registered at another call control than before; ``redirected``,
-the SLB sends requests to a standby. Since the latest healing: ``returned``, every phone is back at its primary;
-``restored``, the SLB sends requests to the primary again."""
+"""What a step can wait for; ``testbed.live.Facts`` says when each holds, also with several faults at a time."""
 
 Key = Literal["services", "directory", "information", "messages", "authentication", "idle", "proxy", "all-urls"]
 """Keys of a phone that fetch the URL of this name; ``all-urls`` presses each."""
@@ -44,6 +52,32 @@ class _Strict(BaseModel):
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _end(value: Any) -> Any:
+    """A fact, or a time since the steps began."""
+    facts = get_args(Fact)
+    if value in facts or isinstance(value, Duration):
+        return value
+    if isinstance(value, str) and value[:1].isalpha():
+        raise unknown_word(value, [*facts, "a time like 12s"])
+    duration = parse_duration(value)
+    if duration.amount == 0:
+        raise ValueError("must be later than the beginning")
+    return duration
+
+
+End = Annotated[
+    Fact | Duration,
+    PlainValidator(_end),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+"""When something is over: upon a fact, or at a time since the steps began."""
+
+MIN_EVERY_S = 0.1
+"""A fault takes some milliseconds to be there, and a workload a tenth of a second: sooner again is no repetition."""
+MAX_TIMES = 1000
 
 
 def _url(text: str) -> str:
@@ -142,15 +176,19 @@ class Browse(_Strict):
 class Step(_Strict):
     """One act, or none (a wait), once the time ``at`` (since the steps began) and then the fact ``after`` have come.
 
-    Steps go in order. A fault heals after the time ``for``, or else at the end of the steps, while the next steps happen;
-    or once the fact ``until`` is seen, and the next step waits for that. A browse goes on while the next steps happen.
+    Steps go in order; one without ``at`` waits until the acts before it are done. A fault heals after the time ``for``, at the
+    time ``until``, or else at the end of the steps, while the next steps happen; or once the fact ``until`` is seen, and the next
+    step waits for that. With ``every`` it comes again and again, ``times`` in all or till ``until``, and lasts ``for`` each time.
+    A browse goes on while the next steps happen.
     """
 
     at: DurationField | None = None
     after: Fact | None = None
     inject: Injection | None = None
     for_: PositiveDuration | None = Field(default=None, alias="for")
-    until: Fact | None = None
+    every: PositiveDuration | None = None
+    times: Annotated[int, Field(ge=1, le=MAX_TIMES, strict=True)] | None = None
+    until: End | None = None
     press: Annotated[tuple[Key, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     browse: Browse | None = None
     phones: Phones | None = None
@@ -162,13 +200,27 @@ class Step(_Strict):
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
             raise ValueError("does nothing: write inject, press or browse, or at or after to wait")
-        if self.inject is None and (self.for_ or self.until):
-            raise ValueError("for and until belong to a fault (browse has a `for` of its own, inside)")
-        if self.for_ and self.until:
-            raise ValueError("a fault ends either after a time (for) or upon a fact (until)")
+        if self.inject is None and (words := self._words("for", "every", "times", "until")):
+            raise ValueError(f"{words} belongs to a fault (browse has a `for` of its own, inside)")
         if self.phones is not None and self.press is None:
             raise ValueError("phones belongs to press (browse has a `phones` of its own, inside)")
         return self
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.every is None:
+            if self.times is not None:
+                raise ValueError("times needs every: how long from one beginning to the next")
+            if self.for_ and self.until:
+                raise ValueError("a fault ends either after a time (for) or upon a fact or at a time (until)")
+        elif self.for_ is None:
+            raise ValueError("every needs for: how long the fault lasts each time")
+        elif (self.times is None) == (self.until is None):
+            raise ValueError("every needs either times: 3 or until: a fact or a time, or it would never end")
+        return self
+
+    def _words(self, *words: str) -> str:
+        return " and ".join(word for word in words if getattr(self, "for_" if word == "for" else word) is not None)
 
     @property
     def action(self) -> str:
@@ -214,7 +266,11 @@ class Scenario(_Strict):
         times = [(place, step.at.seconds(self.timers)) for place, step in enumerate(self.steps) if step.at is not None]
         for (_, earlier), (place, later) in pairwise(times):
             if later < earlier:
-                raise ValueError(f"steps.{place} is at {later:g} s, after a step at {earlier:g} s: put them in order")
+                message = f"steps.{place} is at {later:g} s, after a step at {earlier:g} s: put them in order"
+                raise misplaced(message, ("steps", place, "at"))
+        for place, step in enumerate(self.steps):
+            for word, problem in _impossible(step, self.timers).items():
+                raise misplaced(problem, ("steps", place, word))
         return self
 
     @property
@@ -231,6 +287,24 @@ class Scenario(_Strict):
     def measures_rehomes(self) -> bool:
         """Whether it expects a re-home, whose end is seen where the phones are."""
         return any(expectation.kind == "rehomed" for expectation in self.expect)
+
+
+def _impossible(step: Step, timers: Profile) -> dict[str, str]:
+    """Word of the step -> what is wrong with it, under these timers."""
+    at_s = step.at.seconds(timers) if step.at else 0.0
+    problems = {}
+    if isinstance(step.until, Duration) and step.until.seconds(timers) <= at_s:
+        problems["until"] = f"{step.until} is not after at {step.at}: both are times since the steps began"
+    if step.every is None or step.for_ is None:
+        return problems
+    every_s, for_s = step.every.seconds(timers), step.for_.seconds(timers)
+    if every_s <= for_s:
+        problems["every"] = f"{step.every} is not longer than for {step.for_}: it would come again before it is over"
+    elif every_s < MIN_EVERY_S:
+        problems["every"] = f"{step.every} is quicker than {MIN_EVERY_S:g} s"
+    elif at_s + (step.times or 1) * every_s > MAX_S:
+        problems["times"] = f"{step.times} times every {step.every} is longer than an hour"
+    return problems
 
 
 def _one_kind(base: type[BaseModel], kinds: Mapping[str, Any]) -> Any:

@@ -1,96 +1,131 @@
-"""Performs the steps of a scenario on a bed: one clock, faults that heal when their time is up, presses and browsing by the phones."""
+"""Performs the steps of a scenario on a bed: does what the schedule says when it says so, and tells it what was done.
+
+Every act has a thread of its own, since a stop takes seconds and a press as long as its slowest page: what comes later keeps its time.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from queue import Empty, SimpleQueue
 
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed
-from testbed.errors import EngineError, NotReady, Unsupported
+from testbed.errors import EngineError, Unsupported
 from testbed.injector import Injected
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
-from testbed.scenario_model import Browse, Scenario, Step
+from testbed.scenario_model import Browse, Scenario
+from testbed.schedule import Act, Heal, Note, Order, Schedule
 from testbed.topology import Role
-from testbed.waiting import wait_until
 
-BROWSE_SLACK_S = 1.0
-
-
-@dataclass(slots=True)
-class _Due:
-    """A fault that heals at a time (monotonic) or upon a fact, whichever it was given."""
-
-    injected: Injected
-    at: float = float("inf")
+LOOK_S = 0.02
+"""How often an awaited fact is looked for."""
+LONGEST_WAIT_S = 1.0
+"""For one of the threads to be done, or for a moment that is farther away; then the schedule is asked again."""
 
 
 class Steps:
     """One performance of a scenario's steps. ``perform`` returns when all of them, and what they started, are over."""
 
     def __init__(self, bed: Bed, scenario: Scenario, block: AddressBlock) -> None:
-        self._bed, self._scenario, self._block = bed, scenario, block
+        self._bed, self._steps, self._block = bed, scenario.steps, block
         self._timers = scenario.timers
-        self._due: list[_Due] = []
-        self._busy_until = 0.0
-        self._began = 0.0
+        self._faults = [step.inject.fault if step.inject else None for step in scenario.steps]
+        self._fact_timeout_s = fact_timeout_s(scenario.timers)
+        self._schedule = Schedule(
+            scenario.steps,
+            scenario.timers,
+            fact_timeout_s=self._fact_timeout_s,
+            claims=[fault.claims(bed.topology) if fault else frozenset() for fault in self._faults],
+        )
+        self._injected: dict[tuple[int, int], Injected] = {}
+        self._finished: SimpleQueue[tuple[Act | Heal, Future[float]]] = SimpleQueue()
+        self._began = self._began_s = 0.0
 
     def perform(self) -> None:
-        """All steps in order, then wait for what goes on in the background, then heal what is left."""
-        bed = self._bed
-        bed.injector.prepare([step.inject.fault for step in self._scenario.steps if step.inject])
-        self._began = time.monotonic()
-        bed.record("StepsStarted")
-        for place, step in enumerate(self._scenario.steps):
-            if step.at is not None:
-                self._wait_till(self._began + step.at.seconds(self._timers))
-            if step.after is not None:
-                self._await_fact(step.after)
-            bed.record("StepStarted", step=place, action=step.action)
-            self._act(step)
-        timed = [due.at for due in self._due if due.at < float("inf")]
-        self._wait_till(max([self._busy_until, *timed]))
-        for due in reversed(list(self._due)):
-            self._heal(due)
-        bed.record("StepsEnded")
+        """What the schedule says until it is over. What goes wrong in a thread ends it, once the other threads are done."""
+        self._bed.injector.prepare([fault for fault in self._faults if fault])
+        self._began, self._began_s = time.monotonic(), time.time()
+        self._bed.record("StepsStarted")
+        with ThreadPoolExecutor(max_workers=2 * len(self._steps) + 1, thread_name_prefix="act") as pool:
+            while True:
+                for order in self._schedule.tick(self._now_s(), self._bed.facts.holds):
+                    self._carry_out(order, pool)
+                if self._schedule.over:
+                    break
+                self._listen()
+        self._bed.record("StepsEnded")
 
-    def _act(self, step: Step) -> None:
-        if step.inject is not None:
-            self._inject(step)
-        elif step.press is not None:
+    def _now_s(self) -> float:
+        return time.monotonic() - self._began
+
+    def _listen(self) -> None:
+        """Wait for a thread to be done, but no longer than until the schedule has something to do."""
+        left_s = self._schedule.next_moment() - self._now_s()
+        longest_s = LOOK_S if self._schedule.awaiting else LONGEST_WAIT_S
+        try:
+            order, outcome = self._finished.get(timeout=max(0.0, min(left_s, longest_s)))
+        except Empty:
+            return
+        try:
+            at_s, in_vain = outcome.result() - self._began_s, False
+        except Unsupported:
+            # On record; the scenario is inconclusive.
+            at_s, in_vain = self._now_s(), True
+        if isinstance(order, Heal) or in_vain:
+            self._bed.facts.mark_healed(order.step)
+        self._schedule.done(order, at_s, in_vain=in_vain)
+
+    def _carry_out(self, order: Order, pool: ThreadPoolExecutor) -> None:
+        if isinstance(order, Note):
+            seen = {} if order.seen else {"last_seen": self._bed.facts.seen(), "timeout_s": self._fact_timeout_s}
+            self._bed.record("FactSeen" if order.seen else "FactMissed", fact=order.fact, **seen)
+            return
+        if isinstance(order, Act):
+            step = self._steps[order.step]
+            self._bed.record("StepStarted", step=order.step, action=step.action, **self._timing(order))
+            if step.action == "wait":
+                return
+            if fault := self._faults[order.step]:
+                self._bed.facts.mark_injected(order.step, fault)
+        task = partial(self._heal, order) if isinstance(order, Heal) else partial(self._act, order)
+        future = pool.submit(task)
+        future.add_done_callback(lambda done: self._finished.put((order, done)))
+
+    def _timing(self, act: Act) -> dict[str, float]:
+        """When it was due (realtime seconds), where its time alone said so."""
+        return {} if act.scheduled_s is None else {"scheduled_s": round(self._began_s + act.scheduled_s, 6)}
+
+    # -- in threads of their own; they return when it took effect (realtime seconds)
+
+    def _act(self, act: Act) -> float:
+        step, fault, began_s = self._steps[act.step], self._faults[act.step], time.time()
+        if fault is not None:
+            injected = self._bed.injector.inject(fault, **self._timing(act))
+            self._injected[act.step, act.number] = injected
+            return injected.effect_s
+        if step.press is not None:
             self._ask_phones("press", step.phones or "all", keys=list(step.press))
         elif step.browse is not None:
             self._browse(step.browse)
+        return began_s
 
-    def _inject(self, step: Step) -> None:
-        assert step.inject is not None
-        self._bed.facts.mark_injected(step.inject.fault.at)
-        try:
-            injected = self._bed.injector.inject(step.inject.fault)
-        except Unsupported:
-            # On record; the scenario is inconclusive.
-            return
-        due = _Due(injected)
-        self._due.append(due)
-        if step.for_ is not None:
-            due.at = time.monotonic() + step.for_.seconds(self._timers)
-        elif step.until is not None:
-            self._await_fact(step.until)
-            self._heal(due)
+    def _heal(self, heal: Heal) -> float:
+        self._bed.injector.heal(self._injected.pop((heal.step, heal.number)))
+        return time.time()
+
+    # -- what phones are asked to do
 
     def _browse(self, browse: Browse) -> None:
-        duration_s = browse.for_.seconds(self._timers)
         self._ask_phones(
             "browse",
             browse.phones,
             url=filled_in(browse.address, self._block.values),
             interval_s=browse.interval.seconds(self._timers),
-            duration_s=duration_s,
+            duration_s=browse.for_.seconds(self._timers),
             method=browse.method,
-        )
-        self._busy_until = max(
-            self._busy_until, time.monotonic() + duration_s + self._timers.http_timeout_s / 2 + BROWSE_SLACK_S
         )
 
     def _ask_phones(self, op: str, phones: str | tuple[str, ...], **particulars: object) -> None:
@@ -108,36 +143,3 @@ class Steps:
         except EngineError as error:
             # A phones host that is broken on purpose answers nothing; what was not fetched is for the checks to judge.
             self._bed.record("PressFailed", op=op, error=error.message.splitlines()[0])
-
-    def _await_fact(self, fact: str) -> None:
-        """Wait, healing what is due meanwhile; a fact that does not come is for the checks to judge."""
-        facts, timeout_s = self._bed.facts, fact_timeout_s(self._timers)
-
-        def holds() -> bool:
-            self._heal_due()
-            return facts.holds(fact)
-
-        try:
-            wait_until(holds, awaited=fact, timeout_s=timeout_s, last_seen=facts.seen)
-            self._bed.record("FactSeen", fact=fact)
-        except NotReady as error:
-            self._bed.record("FactMissed", fact=fact, timeout_s=timeout_s, last_seen=error.last_seen)
-
-    def _wait_till(self, moment: float) -> None:
-        def come() -> bool:
-            self._heal_due()
-            return time.monotonic() >= moment
-
-        left = moment - time.monotonic()
-        if left > 0:
-            wait_until(come, awaited="the time of a step", timeout_s=left + 5, poll_s=0.01)
-
-    def _heal_due(self) -> None:
-        now = time.monotonic()
-        for due in [due for due in self._due if due.at <= now]:
-            self._heal(due)
-
-    def _heal(self, due: _Due) -> None:
-        self._due.remove(due)
-        self._bed.injector.heal(due.injected)
-        self._bed.facts.mark_healed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.checks.base import CheckKind, Params
-from testbed.checks.facts import first, seen
+from testbed.checks.facts import first, quantiles, seen
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 
@@ -24,25 +24,38 @@ def judge_steps(run: Run, params: StepsParams) -> Verdict:
     intended, confirmed = _intended(run), len(seen(run, "FaultConfirmed"))
     if confirmed < intended:
         problems.append(Evidence(text=f"{confirmed} of {intended} faults were confirmed"))
+    off_s = _off_schedule_s(run)
     figures = {"facts_missed": float(len(missed)), "faults_confirmed": float(confirmed)}
+    figures |= quantiles("off_schedule", off_s)
     if problems:
         summary = "; ".join(problem.text for problem in problems[:3])
         proof = first(problems)
         return Verdict(check="steps", status=Status.INCONCLUSIVE, summary=summary, evidence=proof, figures=figures)
     summary = f"all performed, {confirmed} faults confirmed"
+    summary += f", at most {max(off_s) * 1000:.0f} ms off their times" if off_s else ""
     return Verdict(check="steps", status=Status.PASS, summary=summary, figures=figures)
+
+
+def _off_schedule_s(run: Run) -> list[float]:
+    """How long before or after its time each fault took effect that had one."""
+    return [
+        abs(event["effect_s"] - event["scheduled_s"])
+        for event in seen(run, "FaultConfirmed")
+        if event["effect_s"] is not None and event["scheduled_s"] is not None
+    ]
 
 
 def _intended(run: Run) -> int:
     """Faults that the scenario asks for, or that the history says were begun: whichever are more."""
     steps = run.scenario.get("steps")
     asked = [step for step in steps if isinstance(step, dict) and step.get("inject")] if isinstance(steps, list) else []
-    return max(len(asked), len(seen(run, "FaultIntended")))
+    times = [step.get("times") for step in asked]
+    return max(sum(each if isinstance(each, int) else 1 for each in times), len(seen(run, "FaultIntended")))
 
 
 STEPS = CheckKind(
     name="steps",
     params=StepsParams,
     judge=judge_steps,
-    help="the steps were performed: every awaited fact seen, every fault confirmed (implied)",
+    help="the steps were performed: every awaited fact seen, every fault confirmed, and how close to its time (implied)",
 )

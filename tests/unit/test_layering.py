@@ -32,6 +32,8 @@ PURE = IN_CONTAINERS | {
     "recording",
     "scenario",
     "scenario_model",
+    "schedule",
+    "clashes",
     "topology",
     "verdict",
     "judge",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +9,21 @@ import pytest
 from recordings import bed
 from test_topology import topology
 
+from testbed.faults import fault_of
 from testbed.history import Event
 from testbed.live import Facts, Recorder
-from testbed.topology import Host, Role, Topology
+from testbed.topology import Host, Link, Role, Topology
 
 PHONES = topology(2).phones
 
 
-def config_with_web_hosts() -> Topology:
-    hosts = [Host(name=f"web-{rank + 1}", role=Role.WEB_HOST, links=(), image="", rank=rank) for rank in range(2)]
+KILL_1, KILL_BK = fault_of("kill", "ccm-1"), fault_of("cut", "ccm-bk")
+KILL_WEB = fault_of("kill", "web-1")
+
+
+def with_web_hosts() -> Topology:
+    links = {name: (Link(host=name, network="voice", address=f"172.26.1.11{name[-1]}"),) for name in ("web-1", "web-2")}
+    hosts = [Host(name=name, role=Role.WEB_HOST, links=links[name], image="", rank=int(name[-1])) for name in links]
     return replace(topology(2), hosts=(*topology(2).hosts, *hosts))
 
 
@@ -29,6 +36,11 @@ def registered_everywhere(recorder: Recorder, at: str) -> None:
         recorder.add(event("Registered", phone, at=at))
 
 
+def answered(recorder: Recorder, by: str, time_s: float | None = None) -> None:
+    at_s = time.time() if time_s is None else time_s
+    recorder.add(Event(time_s=at_s, host="phones-1", name="UrlAnswered", data={"served_by": by}))
+
+
 def test_every_fact_about_registration_holds_when_it_does_and_not_before():
     recorder = Recorder()
     facts = Facts(topology(2), recorder)
@@ -36,7 +48,7 @@ def test_every_fact_about_registration_holds_when_it_does_and_not_before():
     registered_everywhere(recorder, "ccm-1")
     assert facts.holds("registered")
     assert facts.holds("returned")
-    facts.mark_injected()
+    facts.mark_injected(0, KILL_1)
     assert not facts.holds("rehomed")
     recorder.add(event("CallControlLost", PHONES[0], at="ccm-1"))
     assert not facts.holds("registered")
@@ -45,24 +57,83 @@ def test_every_fact_about_registration_holds_when_it_does_and_not_before():
     recorder.add(event("Registered", PHONES[1], at="ccm-bk"))
     assert facts.holds("rehomed")
     assert not facts.holds("returned")
-    facts.mark_healed()
+    facts.mark_healed(0)
     registered_everywhere(recorder, "ccm-1")
     assert facts.holds("returned")
     registered_everywhere(recorder, "ccm-bk")
     assert facts.seen() == "2 phones registered at ccm-bk"
 
 
-def test_neither_returned_nor_restored_holds_while_a_fault_lasts():
+def test_neither_returned_nor_restored_holds_while_a_fault_lasts_that_may_not_be_noticed_yet():
     recorder = Recorder()
-    facts = Facts(config_with_web_hosts(), recorder)
+    facts = Facts(with_web_hosts(), recorder)
     registered_everywhere(recorder, "ccm-1")
-    recorder.add(Event(time_s=5.0, host="phones-1", name="UrlAnswered", data={"served_by": "web-1"}))
-    facts.mark_injected()
+    answered(recorder, "web-1")
+    facts.mark_injected(0, KILL_1)
+    facts.mark_injected(1, KILL_WEB)
     assert not facts.holds("returned")
     assert not facts.holds("restored")
-    facts.mark_healed()
+    facts.mark_healed(0)
+    facts.mark_healed(1)
     assert facts.holds("returned")
     assert not facts.holds("restored"), "web-1 has not answered since"
+    answered(recorder, "web-1")
+    assert facts.holds("restored")
+
+
+def test_a_fault_of_another_sort_that_overlaps_changes_no_fact():
+    recorder = Recorder()
+    facts = Facts(with_web_hosts(), recorder)
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected(0, KILL_1)
+    registered_everywhere(recorder, "ccm-bk")
+    facts.mark_injected(1, KILL_WEB)
+    facts.mark_injected(2, fault_of("bleach", "ccm-1"))
+    assert facts.holds("rehomed"), "kill web-1 took no phone's call control"
+    answered(recorder, "web-2")
+    facts.mark_healed(0)
+    registered_everywhere(recorder, "ccm-1")
+    assert facts.holds("returned"), "web-1 keeps no phone from its primary, nor does a changed mark"
+    facts.mark_injected(3, KILL_1)
+    assert facts.holds("redirected"), "kill ccm-1 is no fault of web-1"
+
+
+def test_with_both_call_controls_in_turn_phones_have_rehomed_when_they_found_their_way_around_all_that_lasts():
+    recorder = Recorder()
+    facts = Facts(topology(2), recorder)
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected(0, KILL_1)
+    registered_everywhere(recorder, "ccm-bk")
+    facts.mark_injected(1, KILL_BK)
+    assert facts.holds("rehomed", 0)
+    assert not facts.holds("rehomed", 1)
+    assert not facts.holds("rehomed")
+    facts.mark_healed(0)
+    registered_everywhere(recorder, "ccm-1")
+    assert facts.holds("rehomed")
+    assert facts.holds("returned"), "the fault of ccm-bk keeps nobody from the primary"
+
+
+def test_a_fault_between_some_phones_and_their_call_control_concerns_those_only():
+    recorder = Recorder()
+    facts = Facts(topology(2), recorder)
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected(0, fault_of("cut", f"{PHONES[0]}<->ccm-1"))
+    recorder.add(event("Registered", PHONES[0], at="ccm-bk"))
+    assert facts.holds("rehomed")
+
+
+def test_a_fault_that_comes_again_is_one_from_its_first_time_on():
+    recorder = Recorder()
+    facts = Facts(topology(2), recorder)
+    registered_everywhere(recorder, "ccm-1")
+    facts.mark_injected(0, KILL_1)
+    facts.mark_healed(0)
+    registered_everywhere(recorder, "ccm-bk")
+    facts.mark_injected(0, KILL_1)
+    assert facts.holds("rehomed", 0)
+    registered_everywhere(recorder, "ccm-1")
+    assert not facts.holds("returned")
 
 
 def test_losing_a_standby_connection_is_no_loss_of_registration():

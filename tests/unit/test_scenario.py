@@ -28,6 +28,7 @@ from testbed.scenario_model import ProfileName, registered_model
 from testbed.topology import Topology, topology_of
 
 HEAD = "scenario: mine\n"
+KILL = HEAD + "steps:\n  - {inject: {kill: a}, "
 
 
 def scenario_of(text: str) -> Scenario:
@@ -186,7 +187,7 @@ def test_profile_names_are_those_of_the_profiles() -> None:
         (HEAD + "steps:\n  - inject: kill\n", 3, "steps.0.inject", "exactly one key"),
         (HEAD + "steps:\n  - {inject: {kill: a}, for: 0s}\n", 3, "steps.0.for", "longer than nothing"),
         (HEAD + "steps:\n  - {inject: {kill: a}, for: 1s, until: rehomed}\n", 3, "steps.0", "either after a time"),
-        (HEAD + "steps:\n  - {press: idle, for: 1s}\n", 3, "steps.0", "belong to a fault"),
+        (HEAD + "steps:\n  - {press: idle, for: 1s}\n", 3, "steps.0", "belongs to a fault"),
         (HEAD + "steps:\n  - {press: idle, inject: {kill: a}}\n", 3, "steps.0", "inject and press are two acts"),
         (HEAD + "steps:\n  - press: [idle, servces]\n", 3, "steps.0.press.1", "unknown word 'servces'"),
         (HEAD + "steps:\n  - press: []\n", 3, "steps.0.press", "at least 1 item"),
@@ -207,10 +208,23 @@ def test_profile_names_are_those_of_the_profiles() -> None:
         ),
         (
             HEAD + "steps:\n  - at: 3s\n  - after: rehomed\n  - at: 2s\n",
-            1,
-            "",
+            5,
+            "steps.2.at",
             "steps.2 is at 2 s, after a step at 3 s",
         ),
+        (KILL + "until: happy}\n", 3, "steps.0.until", "unknown word 'happy'"),
+        (KILL + "until: 0s}\n", 3, "steps.0.until", "later than the beginning"),
+        (KILL + "at: 4s, until: 4s}\n", 3, "steps.0.until", "4s is not after at 4s"),
+        (KILL + "times: 3}\n", 3, "steps.0", "times needs every"),
+        (KILL + "every: 2s, times: 3}\n", 3, "steps.0", "every needs for"),
+        (KILL + "every: 2s, for: 1s}\n", 3, "steps.0", "every needs either times"),
+        (KILL + "every: 2s, for: 1s, times: 3, until: 9s}\n", 3, "steps.0", "every needs either times"),
+        (KILL + "every: 2s, for: 2s, times: 3}\n", 3, "steps.0.every", "2s is not longer than for 2s"),
+        (KILL + "every: 50ms, for: 9ms, times: 3}\n", 3, "steps.0.every", "quicker than 0.1 s"),
+        (KILL + "every: 2s, for: 1s, times: 0}\n", 3, "steps.0.times", "greater than or equal to 1"),
+        (KILL + "every: 2s, for: 1s, times: 5000}\n", 3, "steps.0.times", "less than or equal to 1000"),
+        (KILL + "every: 60s, for: 1s, times: 99}\n", 3, "steps.0.times", "longer than an hour"),
+        (HEAD + "steps:\n  - {press: idle, every: 1s, times: 2}\n", 3, "steps.0", "every and times belongs to a fault"),
         (HEAD + "expect:\n  - rehomd: {to: ccm-bk}\n", 3, "expect.0.rehomd", "unknown word 'rehomd'"),
         (HEAD + "expect:\n  - rehomed: {too: ccm-bk}\n", 3, "expect.0.rehomed.too", "unknown word 'too'"),
         (HEAD + "expect:\n  - recovered\n", 3, "expect.0", "exactly one key"),

@@ -62,3 +62,21 @@ def test_a_fault_of_the_scenario_that_was_never_begun_is_inconclusive(tmp_path: 
     verdict = steps(recording, tmp_path)
     assert verdict.status is Status.INCONCLUSIVE
     assert "1 of 2 faults were confirmed" in verdict.summary
+
+
+def test_the_repetitions_of_a_fault_are_all_asked_for(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.scenario = (
+        "scenario: by-hand\nsteps:\n- {inject: {kill: ccm-1}, for: 1s, every: 2s, times: 3}\n- {press: idle}\n"
+    )
+    assert "1 of 3 faults were confirmed" in steps(recording, tmp_path).summary
+
+
+@pytest.mark.parametrize(("early_s", "said"), [(0.03, "30 ms"), (-0.02, "20 ms")])
+def test_how_far_a_fault_was_off_its_time_is_said(early_s: float, said: str, tmp_path: Path) -> None:
+    recording = stories.rehome()
+    [confirmed] = [event for event in recording.events if event.name == "FaultConfirmed"]
+    recording.change("FaultConfirmed", scheduled_s=confirmed["effect_s"] - early_s)
+    verdict = steps(recording, tmp_path)
+    assert verdict.summary == f"all performed, 1 faults confirmed, at most {said} off their times"
+    assert verdict.figures["off_schedule_p95_s"] == pytest.approx(abs(early_s), abs=1e-5)
