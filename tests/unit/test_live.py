@@ -114,15 +114,6 @@ def test_with_both_call_controls_in_turn_phones_have_rehomed_when_they_found_the
     assert facts.holds("returned"), "the fault of ccm-bk keeps nobody from the primary"
 
 
-def test_a_fault_between_some_phones_and_their_call_control_concerns_those_only():
-    recorder = Recorder()
-    facts = Facts(topology(2), recorder)
-    registered_everywhere(recorder, "ccm-1")
-    facts.mark_injected(0, fault_of("cut", f"{PHONES[0]}<->ccm-1"))
-    recorder.add(event("Registered", PHONES[0], at="ccm-bk"))
-    assert facts.holds("rehomed")
-
-
 def test_a_fault_that_comes_again_is_one_from_its_first_time_on():
     recorder = Recorder()
     facts = Facts(topology(2), recorder)
@@ -168,7 +159,7 @@ def test_a_rehome_is_awaited_of_the_phones_that_the_fault_concerns():
     recorder = Recorder()
     facts = Facts(bed(), recorder)
     registered_everywhere(recorder, "ccm-1")
-    facts.mark_injected(f"{PHONES[1]}<->ccm-1")
+    facts.mark_injected(0, fault_of("cut", f"{PHONES[1]}<->ccm-1"))
     recorder.add(event("Registered", PHONES[0], at="ccm-bk"))
     assert not facts.holds("rehomed"), "it does not concern this one"
     registered_everywhere(recorder, "ccm-1")
@@ -180,10 +171,10 @@ def test_a_rehome_is_awaited_of_all_phones_where_the_fault_concerns_none():
     recorder = Recorder()
     facts = Facts(bed(), recorder)
     registered_everywhere(recorder, "ccm-1")
-    facts.mark_injected("slb<->ccm-1")
+    facts.mark_injected(0, fault_of("cut", "slb<->ccm-1"))
     recorder.add(event("Registered", PHONES[1], at="ccm-bk"))
     assert not facts.holds("rehomed")
     registered_everywhere(recorder, "ccm-1")
-    facts.mark_injected("nonsense <->")
+    facts.mark_injected(1, fault_of("bleach", "ccm-1"))
     registered_everywhere(recorder, "ccm-bk")
     assert facts.holds("rehomed")
