@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from testbed.checks.facts import FaultWindow, Seen, fault_windows, registrations_at, seen
+from testbed.checks.facts import FOREVER, FaultWindow, Seen, call_controls, fault_windows, registrations_at, seen
 from testbed.errors import UsageError
 from testbed.faults import KINDS
 from testbed.faults.reach import End, end_of, kept_apart, phones_kept_from
@@ -40,10 +40,15 @@ def concerned(run: Run, window: FaultWindow, control: str) -> tuple[str, ...]:
     return run.topology.phones if control in (window.target, *window.hosts) else ()
 
 
+def takes_away(window: FaultWindow) -> bool:
+    """Whether anybody is kept from anything by a fault of this kind: changed marks and late packets leave everybody where they are."""
+    kind = KINDS.get(window.kind)
+    return kind is None or kind.family not in ("marking", "impairment")
+
+
 def takes(run: Run, window: FaultWindow, one: End, other: Host, port: int) -> bool:
     """Whether this fault keeps one end from another host's port; marks that change and packets that are late keep nobody."""
-    kind = KINDS.get(window.kind)
-    if kind is not None and kind.family in ("marking", "impairment"):
+    if not takes_away(window):
         return False
     words = window.parameters.get("at")
     if isinstance(words, str):
@@ -57,9 +62,9 @@ def takes(run: Run, window: FaultWindow, one: End, other: Host, port: int) -> bo
 
 def concerns(run: Run, controls: Iterable[str]) -> list[Concern]:
     """Every confirmed fault that keeps phones from one of these call controls, in order of time."""
-    controls = list(controls)
+    controls, every = list(controls), fault_windows(run)
     found = []
-    for window in fault_windows(run):
+    for window in [window for window in every if takes_away(window)] or every:
         for control in controls:
             if phones := concerned(run, window, control):
                 others = tuple(phone for phone in run.topology.phones if phone not in set(phones))
@@ -71,6 +76,53 @@ def losses(run: Run, controls: Iterable[str]) -> list[Concern]:
     """Those of them that took a call control from phones which were registered there; where none did, all of them."""
     every = concerns(run, controls)
     return [fault for fault in every if _were_there(run, fault)] or every
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Company:
+    """The other faults that keep phones from call controls while one does: whose loss a phone's is, where it can go, how long it stays."""
+
+    fault: Concern
+    others: tuple[Concern, ...]
+
+    def same(self, phone: str) -> list[FaultWindow]:
+        """Those that keep this phone from the same call control."""
+        return self._of(phone, self.fault.window.target)
+
+    def lost_before(self, phone: str) -> bool:
+        """Whether another fault kept this phone from the call control already when this one began."""
+        began_s = self.fault.window.began_s
+        return any(other.began_s <= began_s <= other.healed_s for other in self.same(phone))
+
+    def lost_still(self, phone: str) -> bool:
+        """Whether another one goes on keeping it from there when this one is healed."""
+        healing_s = self.fault.window.healing_s
+        return any(other.began_s <= healing_s < other.healing_s for other in self.same(phone))
+
+    def has_nowhere_to_go(self, phone: str, controls: Iterable[str]) -> bool:
+        """Whether all the others of these call controls were gone for the phone as long as this fault lasted."""
+        window = self.fault.window
+        elsewhere = [control for control in controls if control != window.target]
+        return bool(elsewhere) and all(
+            any(w.began_s <= window.began_s and w.healing_s >= window.healing_s for w in self._of(phone, control))
+            for control in elsewhere
+        )
+
+    def stays_until_s(self, phone: str, control: str, since_s: float) -> float:
+        """When, since then, the next fault takes that call control from the phone; FOREVER where none does."""
+        later = [window.began_s for window in self._of(phone, control) if window.began_s >= since_s]
+        return min(later, default=FOREVER)
+
+    def _of(self, phone: str, control: str) -> list[FaultWindow]:
+        return [other.window for other in self.others if other.window.target == control and phone in other.phones]
+
+
+def company(run: Run, fault: Concern) -> Company:
+    """All others, of every call control."""
+    own = fault.window
+    every = concerns(run, call_controls(run))
+    others = [o for o in every if (o.window.confirmed.index, o.window.target) != (own.confirmed.index, own.target)]
+    return Company(fault=fault, others=tuple(others))
 
 
 def _were_there(run: Run, fault: Concern) -> bool:

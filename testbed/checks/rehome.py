@@ -12,7 +12,7 @@ from testbed.checks.base import CheckKind, Params
 from testbed.checks.bracket import Bracket, brackets
 from testbed.checks.budget import failover_budget_s, fallback_budget_s, notice_of
 from testbed.checks.capture import captures
-from testbed.checks.concerned import Concern, concerns, losses, strays
+from testbed.checks.concerned import Company, company, concerns, losses, strays
 from testbed.checks.effect import Edge
 from testbed.checks.effects import effect_of
 from testbed.checks.facts import FaultWindow, call_controls, first, quantiles, seen
@@ -68,7 +68,11 @@ def judge_rehomed(run: Run, params: RehomedParams) -> Verdict:
     faults = concerns(run, [params.failed]) if params.failed else losses(run, call_controls(run))
     if reason := _nothing_to_judge(run, params, [fault.window for fault in faults]):
         return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=reason)
-    return max((_judge_fault(run, params, fault) for fault in faults), key=lambda verdict: verdict.status)
+    verdicts = [verdict for fault in faults if (verdict := _judge_fault(run, params, company(run, fault)))]
+    if not verdicts:
+        summary = "other faults that overlapped had taken the phones already, or everywhere they could go"
+        return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary)
+    return max(verdicts, key=lambda verdict: verdict.status)
 
 
 def _nothing_to_judge(run: Run, params: RehomedParams, windows: Sequence[FaultWindow]) -> str:
@@ -87,11 +91,14 @@ def _nothing_to_judge(run: Run, params: RehomedParams, windows: Sequence[FaultWi
     return ""
 
 
-def _judge_fault(run: Run, params: RehomedParams, fault: Concern) -> Verdict:
-    window = fault.window
-    rehomes, cause, around = _measured(run, params, fault)
+def _judge_fault(run: Run, params: RehomedParams, around_it: Company) -> Verdict | None:
+    """None where no phone's loss or return is this fault's."""
+    window = around_it.fault.window
+    rehomes, cause, around = _measured(run, params, around_it)
+    if not rehomes.done and not rehomes.missing:
+        return None
     evidence: list[Evidence]
-    status, summary, evidence = _outcome(run, params, fault, rehomes)
+    status, summary, evidence = _outcome(run, params, around_it, rehomes)
     measured = agreement(run, rehomes.done, _cause_by_packets(run, params, window))
     if status is Status.PASS and (reason := _doubt(run, window, around) or measured.doubt):
         status, summary = Status.INCONCLUSIVE, reason
@@ -107,18 +114,21 @@ def _cause_by_packets(run: Run, params: RehomedParams, window: FaultWindow) -> E
     return effect.began if effect and params.direction == "failover" else None
 
 
-def _measured(run: Run, params: RehomedParams, fault: Concern) -> tuple[Rehomes, Evidence, list[Bracket]]:
-    window = fault.window
+def _measured(run: Run, params: RehomedParams, around_it: Company) -> tuple[Rehomes, Evidence, list[Bracket]]:
+    fault, window = around_it.fault, around_it.fault.window
     if params.direction == "fallback" and window.healed:
-        return fallbacks(run, window, params.from_, fault.phones), window.healed.proves(f"{window} healed"), []
+        return fallbacks(run, around_it, params.from_), window.healed.proves(f"{window} healed"), []
     cause = window.confirmed.proves(f"{window} in effect")
     # One that refuses registrations goes on answering: packets bracket nothing.
     around = [] if window.kind == "register-reject" else brackets(run, window, fault.phones)
-    return failovers(run, window, params.to, fault.phones), cause, around
+    return failovers(run, around_it, params.to), cause, around
 
 
-def _outcome(run: Run, params: RehomedParams, fault: Concern, rehomes: Rehomes) -> tuple[Status, str, list[Evidence]]:
-    window, total = fault.window, len(fault.phones)
+def _outcome(
+    run: Run, params: RehomedParams, around_it: Company, rehomes: Rehomes
+) -> tuple[Status, str, list[Evidence]]:
+    fault, window = around_it.fault, around_it.fault.window
+    total = len(rehomes.done) + len(rehomes.missing)
     if rehomes.missing:
         summary = f"{len(rehomes.missing)} of {total} phones did not re-home: {rehomes.missing[0].text}"
         return Status.FAIL, summary, list(first(rehomes.missing))
@@ -132,32 +142,41 @@ def _outcome(run: Run, params: RehomedParams, fault: Concern, rehomes: Rehomes) 
     slowest = max(rehomes.done, key=lambda rehome: rehome.total_s)
     outside = []
     for rehome in rehomes.done:
-        low_s, high_s = _budget_s(run, params, window, rehome)
+        low_s, high_s = _budget_s(run, params, around_it, rehome)
         if not low_s <= rehome.total_s <= high_s:
             outside.append(_proof(rehome, f", not within {max(low_s, 0.0):.2f} to {high_s:.2f} s"))
     if outside:
         return Status.FAIL, f"{len(outside)} of {total} phones out of time: {outside[0].text}", list(first(outside))
-    return Status.PASS, _passed(run, params, fault, slowest), [_proof(slowest)]
+    return Status.PASS, _passed(run, params, around_it, rehomes), [_proof(slowest)]
 
 
-def _passed(run: Run, params: RehomedParams, fault: Concern, slowest: Rehome) -> str:
-    total, limit_s = len(fault.phones), _budget_s(run, params, fault.window, slowest)[1]
+def _passed(run: Run, params: RehomedParams, around_it: Company, rehomes: Rehomes) -> str:
+    total, stayed = len(rehomes.done), len(around_it.fault.others)
+    slowest = max(rehomes.done, key=lambda rehome: rehome.total_s)
+    limit_s = _budget_s(run, params, around_it, slowest)[1]
     parts = ", ".join(f"{part} {length_s:.3f}" for part, length_s in slowest.parts.items())
     return (
         f"{total} of {total} phones at {slowest.at}, slowest after {slowest.total_s:.3f} s of {limit_s:.2f} s allowed"
         + (f" ({parts})" if parts else "")
-        + (f"; the other {len(fault.others)} stayed where they were" if fault.others else "")
+        + (f"; the other {stayed} stayed where they were" if stayed else "")
     )
 
 
-def _budget_s(run: Run, params: RehomedParams, window: FaultWindow, rehome: Rehome) -> tuple[float, float]:
+def _budget_s(run: Run, params: RehomedParams, around_it: Company, rehome: Rehome) -> tuple[float, float]:
+    """Of a failover: what the class of failure allows; where further faults came before the phone was elsewhere, the phone may
+    have noticed any of them, so it is the span of what they allow."""
     if params.within:
         return 0.0, params.within.seconds(run.profile)
     if params.direction == "fallback":
         return fallback_budget_s(run.profile, rehome.token_wait_s)
-    notice = notice_of(window.kind, window.parameters)
-    assert notice is not None
-    return failover_budget_s(notice, run.profile)
+    own = around_it.fault.window
+    meanwhile = [w for w in around_it.same(rehome.phone) if own.began_s <= w.began_s <= rehome.registered.time_s]
+    spans = []
+    for window in (own, *meanwhile):
+        if notice := notice_of(window.kind, window.parameters):
+            offset_s = window.effect_s - rehome.effect_s if window is not own else 0.0
+            spans.append([offset_s + limit_s for limit_s in failover_budget_s(notice, run.profile)])
+    return min(low_s for low_s, _ in spans), max(high_s for _, high_s in spans)
 
 
 def _doubt(run: Run, window: FaultWindow, around: Sequence[Bracket]) -> str:

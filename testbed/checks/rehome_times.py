@@ -6,11 +6,13 @@ confirmation (``began_s`` and ``effect_s``), that is taken as the instant of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from testbed.checks.budget import AT_ONCE_S
-from testbed.checks.facts import FOREVER, FaultWindow, Seen, fault_windows, registrations_at, seen, steps_ended_s
+from testbed.checks.concerned import Company
+from testbed.checks.facts import FOREVER, FaultWindow, Seen, call_controls, registrations_at, seen, steps_ended_s
 from testbed.recording import Run
 from testbed.verdict import Evidence
 
@@ -55,14 +57,23 @@ def failover_end_s(run: Run, window: FaultWindow) -> float:
     return window.healing_s if window.healed else steps_ended_s(run)
 
 
-def failovers(run: Run, window: FaultWindow, to: str | None, phones: Sequence[str]) -> Rehomes:
-    """From the fault's effect on a call control to the registration at ``to`` (or any other), before it is healed."""
+def failovers(run: Run, company: Company, to: str | None) -> Rehomes:
+    """From the fault's effect on a call control to the registration at ``to`` (or any other), before it is healed.
+
+    A phone that another fault had taken it from before is none of this one's, nor is one with nowhere to go.
+    """
+    window, controls = company.fault.window, call_controls(run)
+    phones = [
+        phone
+        for phone in company.fault.phones
+        if not company.lost_before(phone) and not company.has_nowhere_to_go(phone, controls)
+    ]
     end_s = failover_end_s(run, window)
     events = _by_phone(run, phones, window.began_s, end_s if window.healed else FOREVER)
     losses = [loss for own in events.values() for loss in own if _is_loss(loss, window.target)]
     effect_s = min([window.effect_s, *(loss.time_s for loss in losses)])
     before = registrations_at(run, window.began_s)
-    held = registrations_at(run, end_s)
+    held_at = cache(lambda time_s: registrations_at(run, time_s))
     done, missing = [], []
     for phone in phones:
         own = events.get(phone, [])
@@ -71,7 +82,7 @@ def failovers(run: Run, window: FaultWindow, to: str | None, phones: Sequence[st
             missing.append(_missing(own, phone, f"was not registered at {window.target} when the fault began"))
         elif registered is None:
             missing.append(_missing(own, phone, f"did not register at {to or 'another call control'}"))
-        elif registered.time_s <= end_s and (phone not in held or held[phone]["at"] != registered["at"]):
+        elif not _stayed(phone, registered, end_s, company, held_at):
             missing.append(_missing(own, phone, f"did not stay at {registered['at']}"))
         else:
             parts = _failover_parts(own, window.target, registered, effect_s)
@@ -89,11 +100,25 @@ def failovers(run: Run, window: FaultWindow, to: str | None, phones: Sequence[st
     return Rehomes(done=tuple(done), missing=tuple(missing))
 
 
-def fallbacks(run: Run, window: FaultWindow, from_: str | None, phones: Sequence[str]) -> Rehomes:
-    """From the healing of a call control to the registration there, before the next fault begins."""
-    later = [other.began_s for other in fault_windows(run) if other.began_s > window.began_s]
+def _stayed(
+    phone: str, registered: Seen, end_s: float, company: Company, held_at: Callable[[float], dict[str, Seen]]
+) -> bool:
+    """Until then, or until another fault took that call control as well."""
+    end_s = min(end_s, company.stays_until_s(phone, str(registered["at"]), registered.time_s))
+    held = held_at(end_s).get(phone)
+    return registered.time_s > end_s or (held is not None and bool(held["at"] == registered["at"]))
+
+
+def fallbacks(run: Run, company: Company, from_: str | None) -> Rehomes:
+    """From the healing of a call control to the registration there, before the next fault of it begins.
+
+    A phone that another fault still keeps from there is none of this healing's.
+    """
+    window = company.fault.window
     target = window.target
-    events = _by_phone(run, phones, window.healing_s, min(later, default=FOREVER))
+    phones = [phone for phone in company.fault.phones if not company.lost_still(phone)]
+    until_s = min((company.stays_until_s(phone, target, window.healed_s) for phone in phones), default=FOREVER)
+    events = _by_phone(run, phones, window.healing_s, until_s)
     contacts = [_first(own, "CallControlConnected", "Registered", at={target}) for own in events.values()]
     effect_s = min([window.healed_s, *(contact.time_s for contact in contacts if contact)])
     # Where phones were when healing began; after a restart, which is over before they have registered elsewhere, a little later.

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from testbed.checks.capture import captures
-from testbed.checks.facts import MAX_EVIDENCE, FaultWindow
+from testbed.checks.episodes import Episode
+from testbed.checks.facts import MAX_EVIDENCE
 from testbed.packets import Packets
 from testbed.packets_class import class_mask, hop_mask
 from testbed.recording import Run
@@ -27,17 +28,16 @@ class StandbyRequests:
     doubt: str = ""
 
 
-def standby_requests(
-    run: Run, window: FaultWindow, standby: str, urls: Collection[str], method: str
-) -> StandbyRequests:
+def standby_requests(run: Run, episode: Episode, standby: str, urls: Collection[str], method: str) -> StandbyRequests:
     """Requests for these URLs only: the SLB's own health checks ask the standby all the time."""
     doubts = []
     for host, packets, asked in _requests(run, standby, urls, method):
-        early = [i for i in asked if packets.time_s[i] < window.began_s]
+        early = [i for i in asked if episode.since_s <= packets.time_s[i] < episode.began_s]
         if early:
             text = f"{host} asked {standby} before the fault"
             return StandbyRequests(early=tuple(_proof(packets, i, text) for i in early[:MAX_EVIDENCE]))
-        if shown := _first_answered(host, packets, asked, standby):
+        meanwhile = [i for i in asked if episode.began_s <= packets.time_s[i] < episode.until_s]
+        if shown := _first_answered(host, packets, meanwhile, standby):
             return StandbyRequests(shown=shown)
         doubts.append(f"the capture at {host} shows no request that {standby} answered")
     return StandbyRequests(doubt="; ".join(doubts))
