@@ -94,6 +94,8 @@ SUITE = (
     "fault-flap",
     "fault-bleach",
     "fault-remark",
+    "script-overlap",
+    "script-every",
 )
 """The order in which the built-in scenarios are listed and run: that of the page."""
 
