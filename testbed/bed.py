@@ -15,6 +15,7 @@ from testbed import state
 from testbed.captures import Captures
 from testbed.compose_file import NIC_SUFFIX
 from testbed.engine import compose, containers, streams
+from testbed.engine.role_streams import RoleStreams
 from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, UsageError
 from testbed.faults.probing import ProbePlan
 from testbed.generation import BedSpec, generate, with_addresses
@@ -49,11 +50,12 @@ class Bed:
         self._containers: dict[str, containers.Container] = {}
         self._nics: dict[str, containers.Container] = {}
         self.captures = Captures(lambda: self.topology, nic=lambda host: self._nics[host].id, record=self.record)
+        self._roles = RoleStreams(lambda host: self._workload(host).id)
         self.injector = Injector(
             lambda: self.topology,
             workload=lambda host: self._workload(host).id,
             nic=lambda host: self._nics[host].id,
-            ask=self.ask,
+            ask=self._roles.ask,
             record=self.record,
         )
         self._stop_following = threading.Event()
@@ -224,6 +226,7 @@ class Bed:
     def close(self) -> None:
         """End captures, heal faults, end our streams; the bed stays up."""
         problems = self.injector.close()
+        self._roles.close()
         self.captures.stop_all()
         self._stop_following.set()
         if problems:

@@ -72,10 +72,12 @@ class Injector:
         self._lock = threading.RLock()
 
     def prepare(self, faults: Iterable[Fault]) -> None:
-        """Open the holder streams of these faults' NICs: an exec costs far more than a line on an open stream."""
+        """Open the streams to these faults' NICs and roles: an exec costs far more than a line on an open stream."""
         topology = self._topology()
         acts = [act for fault in faults for act in fault.plan(topology, "id").acts]
         self._open(act.host for act in acts if isinstance(act, InNic | Either))
+        for host in dict.fromkeys(act.host for act in acts if isinstance(act, AtRole)):
+            self._ask(host, {"op": "faults"})
         for act in acts:
             if isinstance(act, Either) or (isinstance(act, InNic) and act.needs):
                 self.features(act.host)

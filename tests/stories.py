@@ -34,7 +34,7 @@ PAGE = f"http://{SERVICES_VIP}/text"
 BEGAN_S, HEALING_S = 4.0, 9.0
 """When the one fault of every story begins, and when its healing does."""
 END_S = 14.0
-DETECTION_S = {"stop": 0.012, "kill": 0.012, "freeze": 2.6, "cut": 1.6}
+DETECTION_S = {"stop": 0.012, "kill": 0.012, "freeze": 2.6, "mute": 2.6, "cut": 1.6}
 """From the command to the loss: plausible for the class of failure with the timers of profile quick."""
 
 

@@ -77,6 +77,14 @@ class ExecStream:
                 raise EngineError(f"the stream is closed ({error})", command=" ".join(self._command)) from None
             return self.receive(timeout_s)
 
+    def ends_within(self, timeout_s: float) -> bool:
+        """Whether the process is gone, by itself or with its container, or will be so by then."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def close(self, timeout_s: float = 10.0) -> None:
         """Close the input and wait for the process to end in its own way."""
         end_process(self._process, timeout_s)

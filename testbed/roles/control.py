@@ -1,7 +1,8 @@
 """The control socket of a role: JSON lines over a Unix socket, one reply for each request.
 
 As a program it is the client: ``python3 -m testbed.roles.control '{"op": "ls"}'`` prints the reply; without an argument it
-relays lines of standard input. The socket's path is TESTBED_CONTROL, /run/testbed/control.sock by default.
+relays lines of standard input. With ``hold`` it relays them too, and when they end (the orchestrator is gone) it heals the faults that
+were asked for through it. The socket's path is TESTBED_CONTROL, /run/testbed/control.sock by default.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -105,8 +107,37 @@ def ask(path: str, request: str) -> str:
     return reply.decode().rstrip("\n")
 
 
+def hold(path: str) -> None:
+    """Relay until the input ends, then leave no fault behind that came this way; ends at once where the role is gone."""
+    # A dying orchestrator's terminal may signal us too; the end of the input is the only end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    held: set[str] = set()
+    print(json.dumps({"ready": True}), flush=True)
+    try:
+        for line in sys.stdin:
+            reply = ask(path, line)
+            print(reply, flush=True)
+            _note(held, json.loads(line), json.loads(reply))
+        for fault_id in held:
+            ask(path, json.dumps({"op": "heal", "id": fault_id}))
+    except (OSError, ValueError) as error:
+        print(json.dumps({"error": f"{path}: {error}"}), flush=True)
+        sys.exit(4)
+
+
+def _note(held: set[str], request: dict[str, Any], reply: dict[str, Any]) -> None:
+    if request.get("op") == "fault" and reply.get("held"):
+        held.add(str(request["id"]))
+    elif request.get("op") == "heal":
+        held.discard(str(request.get("id")))
+
+
 def main() -> None:
     path = os.environ.get("TESTBED_CONTROL", CONTROL_PATH)
+    if sys.argv[1:] == ["hold"]:
+        hold(path)
+        return
     requests = sys.argv[1:] or (line for line in sys.stdin if line.strip())
     for request in requests:
         try:

@@ -14,7 +14,13 @@ HERE = Path(__file__).parent
 
 @pytest.mark.parametrize(
     ("scenario", "check"),
-    [("no-backup-call-control", "rehomed"), ("no-standby-server", "redirected"), ("wrong-signalling-mark", "packets")],
+    [
+        ("no-backup-call-control", "rehomed"),
+        ("no-standby-server", "redirected"),
+        ("wrong-signalling-mark", "packets"),
+        ("mute-without-backup", "rehomed"),
+        ("http-error-unseen", "redirected"),
+    ],
 )
 def test_a_broken_bed_fails_by_the_check_that_is_there_for_it(
     scenario: str, check: str, testbed: Testbed, tmp_path: Path

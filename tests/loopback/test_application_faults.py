@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -128,6 +132,50 @@ def test_a_fault_ends_with_its_lease_and_with_its_role(site: Site):
     site.start()
     assert statuses(site, "/text") == [200]
     assert site.role.ask(**act.undo)["held"] is False
+
+
+def relay(site: Site) -> subprocess.Popen[str]:
+    """What the orchestrator keeps open into the container."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testbed.roles.control", "hold"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TESTBED_CONTROL": str(site.control)},
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline()) == {"ready": True}
+    return process
+
+
+def asked(process: subprocess.Popen[str], request: Mapping[str, object]) -> dict[str, object]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    reply: dict[str, object] = json.loads(process.stdout.readline())
+    return reply
+
+
+def test_what_was_asked_for_over_a_stream_is_healed_when_the_stream_ends(site: Site):
+    first, second = (requests_of("http-error", "web-1", HostRole.WEB_HOST, path=path) for path in ("/text", "/idle"))
+    with relay(site) as process:
+        assert asked(process, {**first.do, "id": "a"})["held"] is True
+        assert asked(process, {**second.do, "id": "b"})["held"] is True
+        assert "error" in asked(process, {"op": "fault", "id": "c", "kind": "flu"})
+        asked(process, {**second.undo, "id": "b"})
+        assert statuses(site, "/text") + statuses(site, "/idle") == [500, 200]
+        process.send_signal(signal.SIGINT)  # as from a dying orchestrator's terminal
+        assert statuses(site, "/text") == [500]
+    assert process.returncode == 0
+    assert statuses(site, "/text") == [200]
+
+
+def test_a_stream_to_a_role_that_is_gone_says_so_and_ends(site: Site):
+    with relay(site) as process:
+        site.role.kill()
+        assert "error" in asked(process, {"op": "faults"})
+        assert process.wait(5) == 4
 
 
 def test_a_wrong_request_is_refused_by_the_role_itself(site: Site):

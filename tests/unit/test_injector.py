@@ -208,6 +208,11 @@ def test_a_role_is_asked_to_be_ill_and_to_be_well_and_says_when(engine: Engine):
     assert engine.log == ["FaultIntended", "ccm-1 fault", "FaultConfirmed", "ccm-1 heal", "FaultHealed"]
 
 
+def test_the_stream_to_a_role_is_open_before_the_first_step(engine: Engine):
+    injector_of(engine).prepare([fault_of("mute", "ccm-1"), fault_of("register-reject", "ccm-1")])
+    assert engine.log == ["ccm-1 faults"]
+
+
 def test_a_role_that_ended_meanwhile_counts_as_healed_and_one_that_runs_and_is_silent_does_not(engine: Engine):
     faults = injector_of(engine)
     injected = faults.inject(fault_of("mute", "ccm-1"))

@@ -21,7 +21,7 @@ def rehomed(recording: Recording, path: Path, **params: object) -> Verdict:
     return judge_expectation(recording.write(path), "rehomed", RehomedParams.model_validate(params))
 
 
-@pytest.mark.parametrize("kind", ["stop", "kill", "freeze", "cut"])
+@pytest.mark.parametrize("kind", ["stop", "kill", "freeze", "mute", "cut"])
 def test_phones_that_rehome_within_their_class_pass(kind: str, tmp_path: Path) -> None:
     verdict = rehomed(stories.rehome(kind), tmp_path, **FAILOVER)
     assert verdict.status is Status.PASS, verdict.summary
@@ -34,6 +34,34 @@ def test_the_time_is_split_into_detection_connection_and_registration(tmp_path: 
     assert figures["connection_max_s"] == 0
     assert figures["registration_max_s"] == pytest.approx(0.2, abs=1e-4)
     assert figures["rehome_max_s"] == pytest.approx(2.76, abs=1e-4)
+
+
+def refused(*, is_reset: bool = True) -> Recording:
+    """Phones are reset and refused by ccm-1, which goes on answering."""
+    recording = stories.rehome("kill")
+    for name in ("FaultIntended", "FaultConfirmed", "FaultHealed"):
+        recording.change(name, kind="register-reject", fault={"at": "ccm-1", "reset": is_reset})
+    answering = stories.signalling(recording, 0, "ccm-1", 53_000)
+    answering.send(BEGAN_S + 2.0, sccp(KEEPALIVE), up=True)
+    answering.send(BEGAN_S + 2.002, sccp(KEEPALIVE_ACK), up=False)
+    return recording
+
+
+def test_phones_that_are_reset_and_refused_rehome_at_once_whatever_else_is_answered(tmp_path: Path) -> None:
+    verdict = rehomed(refused(), tmp_path, **FAILOVER)
+    assert verdict.status is Status.PASS, verdict.summary
+
+
+def test_a_refused_phone_that_takes_its_time_fails(tmp_path: Path) -> None:
+    recording = refused()
+    recording.change("Registered", where={"phone": PHONES[0], "at": "ccm-bk"}, shift_s=1.0)
+    assert rehomed(recording, tmp_path, **FAILOVER).status is Status.FAIL
+
+
+def test_a_refusal_that_resets_nobody_has_no_budget_of_its_own(tmp_path: Path) -> None:
+    verdict = rehomed(refused(is_reset=False), tmp_path / "a", **FAILOVER)
+    assert (verdict.status, "within" in verdict.summary) == (Status.INCONCLUSIVE, True)
+    assert rehomed(refused(is_reset=False), tmp_path / "b", **FAILOVER, within="5s").status is Status.PASS
 
 
 def test_a_connection_made_after_the_loss_is_its_own_part(tmp_path: Path) -> None:
@@ -75,7 +103,7 @@ def test_a_phone_that_is_lost_again_before_healing_fails(tmp_path: Path) -> None
     assert rehomed(recording, tmp_path, **FAILOVER).status is Status.FAIL
 
 
-@pytest.mark.parametrize(("kind", "shift_s"), [("kill", 1.0), ("freeze", 1.3), ("cut", 2.2)])
+@pytest.mark.parametrize(("kind", "shift_s"), [("kill", 1.0), ("freeze", 1.3), ("mute", 1.3), ("cut", 2.2)])
 @pytest.mark.catches("phones-rehome")
 def test_a_phone_slower_than_its_class_fails(kind: str, shift_s: float, tmp_path: Path) -> None:
     recording = stories.rehome(kind)
