@@ -163,6 +163,7 @@ def environment_of(host: Host, topology: Topology) -> dict[str, str]:
         "TESTBED_PROFILE": topology.profile,
         "TESTBED_PREFIX": topology.prefix,
         "TESTBED_HOSTS": json.dumps({other.name: other.address for other in topology.hosts if other.address}),
+        "TESTBED_NAMES": " ".join(other.name for other in topology.hosts),
     }
     if host.role is Role.PHONE:
         servers = topology.with_role(Role.TFTP_SERVER)

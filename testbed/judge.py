@@ -15,7 +15,7 @@ from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict, worst
 
 RESTS_ON_PACKETS = frozenset(
-    {"rehomed", "config-kept", "redirected", "restored", "call-control-kept", "packets", "effects"}
+    {"rehomed", "config-kept", "redirected", "restored", "call-control-kept", "packets", "http", "effects"}
 )
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
 

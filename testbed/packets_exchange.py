@@ -171,7 +171,9 @@ def _answered(exchange: Exchange, response: HttpMessage, connection: Connection)
         if response.damaged:
             return replace(found, ended=_last(down))
         if ending := _earliest(down.rst, down.fin, up.rst):
-            return replace(found, ended=_moment(ending), failure="given up" if ending is up.rst else "cut short")
+            # A client that hangs up in mid-answer has what it wanted (HAProxy's checks want the status) or is out of patience: its
+            # time says which.
+            return replace(found, ended=_moment(ending), failure="" if ending is up.rst else "cut short")
     return found
 
 

@@ -16,6 +16,7 @@ from testbed.topology import Role, Topology, topology_from_json
 
 if TYPE_CHECKING:
     from testbed.packets import Packets
+    from testbed.packets_exchange import Exchange
 
 _DAMAGED = "the run folder is damaged: run the scenario again, or copy the folder anew from where it was recorded"
 
@@ -95,6 +96,19 @@ class Run:
         if host not in self._packets:
             self._packets[host] = read_capture(path)
         return self._packets[host]
+
+    @cached_property
+    def _exchanges(self) -> dict[str, list[Exchange]]:
+        return {}
+
+    def exchanges(self, packets: Packets) -> list[Exchange]:
+        """HTTP exchanges in one of this run's captures (read once)."""
+        from testbed.packets import TCP
+        from testbed.packets_exchange import exchanges
+
+        if packets.file not in self._exchanges:
+            self._exchanges[packets.file] = exchanges(packets, packets.proto == TCP)
+        return self._exchanges[packets.file]
 
 
 def _take_stock(topology: Topology) -> None:

@@ -24,6 +24,7 @@ from testbed.steps import Steps
 from testbed.topology import Role, Topology
 from testbed.verdict import Verdict
 from testbed.waiting import wait_until
+from testbed.watching import HttpWatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,12 +96,13 @@ def observe_and_act(bed: Bed, loaded: LoadedScenario, progress: Progress, folder
     """Steady state, steps, steady state; captures have been running since before the first workload, probes run with the steps."""
     scenario = loaded.scenario
     bed.record("RunStarted", scenario=scenario.scenario, version=__version__)
-    await_steady(bed, "before", set())
+    watch = HttpWatch(folder, scenario, bed.topology.phones)
+    await_steady(bed, "before", set(), watch)
     servers = record_slb(bed, "before")
     progress(f"{scenario.scenario}: {len(scenario.steps)} steps")
     with bed.probing(plan_probes(bed.topology, scenario.faults, scenario.capture), folder / "probes"):
         Steps(bed, scenario, AddressBlock(bed.topology.prefix.removesuffix(".0.0/16"))).perform()
-    await_steady(bed, "after", servers)
+    await_steady(bed, "after", servers, watch)
     record_slb(bed, "after")
     bed.captures.stop_all()
     bed.record("RunEnded")
@@ -110,8 +112,9 @@ Server = tuple[str, str, str]
 """SLB, backend and server."""
 
 
-def await_steady(bed: Bed, when: str, servers: set[Server]) -> None:
-    """Steady: every phone at its primary, every host running, every server of the SLB up, and every one there that was before.
+def await_steady(bed: Bed, when: str, servers: set[Server], watch: HttpWatch) -> None:
+    """Steady: every phone at its primary, every host running, every server of the SLB up, and every one there that was before; pages
+    flow where the scenario says so, and where they flowed before.
 
     A miss is recorded, for the checks to judge.
     """
@@ -120,7 +123,10 @@ def await_steady(bed: Bed, when: str, servers: set[Server]) -> None:
 
     def steady() -> bool:
         return (
-            bed.facts.holds("returned") and set(bed.states().values()) == {"running"} and not servers_down(bed, servers)
+            bed.facts.holds("returned")
+            and set(bed.states().values()) == {"running"}
+            and not servers_down(bed, servers)
+            and not watch.missing(when)
         )
 
     try:
@@ -130,7 +136,9 @@ def await_steady(bed: Bed, when: str, servers: set[Server]) -> None:
         bed.record("SteadyStateReached", when=when, registered=len(bed.recorder.registered), expected=expected)
     except NotReady as error:
         states = ", ".join(f"{host} {state}" for host, state in bed.states().items() if state != "running")
-        detail = "; ".join(filter(None, [error.last_seen, states, ", ".join(servers_down(bed, servers))]))
+        detail = "; ".join(
+            filter(None, [error.last_seen, states, ", ".join(servers_down(bed, servers)), watch.missing(when)])
+        )
         bed.record("SteadyStateMissed", when=when, detail=detail)
 
 

@@ -235,6 +235,9 @@ _HOST_PARAMETERS = ("at", "from", "to", "by", "host", "hop", "seen-at")
 def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
     for place, host in enumerate(scenario.capture):
         yield ("capture", place), host
+    for place, hop in enumerate(scenario.steady.http if scenario.steady else ()):
+        for host in re.split(r"\s*->\s*", hop):
+            yield ("steady", "http", place, "hop"), host
     for place, expectation in enumerate(scenario.expect):
         given = expectation.params.model_dump(by_alias=True)
         for word in _HOST_PARAMETERS:

@@ -173,6 +173,18 @@ class Browse(_Strict):
         return PHONE_SERVICE_SITE + (self.service or "").lstrip("/") if self.url is None else self.url
 
 
+Hop = Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")]
+"""``client->slb``: each side is a host, a role, or ``phones``."""
+
+
+class Steady(_Strict):
+    """What steady means for this bed, besides that its hosts run and its phones are at their primary: for the time ``for`` nothing but
+    answers came over each hop of ``http``, as the captures show it."""
+
+    http: Annotated[tuple[Hop, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
+
+
 class Step(_Strict):
     """One act, or none (a wait), once the time ``at`` (since the steps began) and then the fact ``after`` have come.
 
@@ -255,6 +267,7 @@ class Scenario(_Strict):
     profile: ProfileName = "quick"
     profiles: Annotated[tuple[ProfileName, ...], Field(min_length=1)] = get_args(ProfileName)
     capture: tuple[HostName, ...] = ()
+    steady: Steady | None = None
     steps: tuple[Step, ...] = ()
     expect: tuple[Expectation, ...] = ()
     shows: Shows = Shows()

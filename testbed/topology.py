@@ -33,6 +33,7 @@ class Role(StrEnum):
     TFTP_SERVER = "tftp-server"
     WEB_HOST = "web-host"
     PROXY = "proxy"
+    CLIENT = "client"
     OTHER = "other"
 
 

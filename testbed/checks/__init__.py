@@ -12,11 +12,13 @@ from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.effects import EFFECTS
 from testbed.checks.fail_back import RESTORED
+from testbed.checks.http import HTTP
 from testbed.checks.marking import PACKETS
 from testbed.checks.out_of_service import OUT_OF_SERVICE
 from testbed.checks.performed import STEPS
+from testbed.checks.recovered import RECOVERED
 from testbed.checks.redirect import REDIRECTED
-from testbed.checks.registration import RECOVERED, REGISTERED, STEADY
+from testbed.checks.registration import REGISTERED, STEADY
 from testbed.checks.rehome import REHOMED
 from testbed.checks.urls import URLS
 from testbed.errors import UsageError
@@ -35,6 +37,7 @@ KINDS: dict[str, CheckKind] = {
         RESTORED,
         CALL_CONTROL_KEPT,
         PACKETS,
+        HTTP,
         RECOVERED,
         STEADY,
         STEPS,

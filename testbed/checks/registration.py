@@ -6,17 +6,12 @@ from typing import Literal
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.facts import (
-    FaultWindow,
-    Seen,
-    call_controls,
-    fault_windows,
     first,
     registrations_at,
     seen,
     some,
 )
 from testbed.recording import Run
-from testbed.topology import Role
 from testbed.verdict import Evidence, Status, Verdict
 
 When = Literal["before", "after"]
@@ -31,10 +26,6 @@ class RegisteredParams(Params):
 
 
 class SteadyParams(Params):
-    """No parameters."""
-
-
-class RecoveredParams(Params):
     """No parameters."""
 
 
@@ -95,73 +86,6 @@ def judge_steady(run: Run, params: SteadyParams) -> Verdict:
     return Verdict(check=check, status=Status.FAIL, summary="no steady state after the steps", evidence=proof)
 
 
-_NO_SERVER = ("FRONTEND", "BACKEND")
-"""Rows of HAProxy's statistics that are no servers."""
-
-
-def judge_recovered(run: Run, params: RecoveredParams) -> Verdict:
-    """After every fault is healed: all phones at the primary, all servers of the SLB up, those it had before among them."""
-    windows = fault_windows(run)
-    states, lost = _servers(run, windows)
-    controls = call_controls(run)[:1]
-    phones = run.topology.phones if controls else ()
-    slb = next((host.name for host in run.topology.with_role(Role.SLB)), "")
-    at_s = _instant_s(run, "after")
-    cut_short = at_s is None or bool(lost and not states and not seen(run, "RunEnded"))
-    if reason := _no_recovery_to_judge(windows, bool(states or lost), bool(phones), cut_short):
-        return Verdict(check="recovered", status=Status.INCONCLUSIVE, summary=reason)
-    held = registrations_at(run, at_s or 0.0)
-    away = [phone for phone in phones if phone not in held or held[phone]["at"] != controls[0]]
-    down = [state for state in states if not _is_up(state["status"])]
-    figures = {"phones_away": float(len(away)), "servers_down": float(len(down) + len(lost))}
-    if down or lost or away:
-        parts = [f"{len(away)} of {len(phones)} phones are not at {controls[0]}: {some(away)}"] if away else []
-        total = len(states) + len(lost)
-        parts += [f"{len(down) + len(lost)} of {total} servers are not up"] if down or lost else []
-        proof = [state.proves(f"{state['backend']}/{state['server']} is {state['status']}") for state in down]
-        proof += [state.proves(f"{state['backend']}/{state['server']} is no more") for state in lost]
-        proof += [Evidence(text=f"{phone} is not at {controls[0]}") for phone in away]
-        summary = "; ".join(parts)
-        return Verdict(check="recovered", status=Status.FAIL, summary=summary, evidence=first(proof), figures=figures)
-    if slb and not states:
-        summary = f"{slb} said nothing of its servers: its configuration needs `stats socket /run/haproxy/admin.sock`"
-        return Verdict(check="recovered", status=Status.INCONCLUSIVE, summary=summary, figures=figures)
-    parts = [f"{len(phones)} phones are back at {controls[0]}"] if phones else []
-    parts += [f"{len(states)} servers are up"] if states else []
-    proof = [window.healed.proves(f"{window} healed") for window in windows if window.healed]
-    summary = ", ".join(parts)
-    return Verdict(check="recovered", status=Status.PASS, summary=summary, evidence=first(proof), figures=figures)
-
-
-def _no_recovery_to_judge(windows: list[FaultWindow], servers: bool, phones: bool, cut_short: bool) -> str:
-    if not windows:
-        return "no fault was confirmed"
-    if unhealed := [str(window) for window in windows if window.healed is None]:
-        return f"not healed: {some(unhealed)}"
-    if not servers and not phones:
-        return "no phone and no server to see recovery by"
-    return "the run was cut short before its steady state after the steps" if cut_short else ""
-
-
-def _servers(run: Run, windows: list[FaultWindow]) -> tuple[list[Seen], list[Seen]]:
-    """The last word of each SLB on each of its servers since everything was healed; and on those it knew only before the steps."""
-    healed_s = max((window.healed_s for window in windows), default=0.0)
-    before = _last_words(seen(run, "SlbState", when="before"))
-    after = _last_words(seen(run, "SlbState", when="after", since_s=healed_s))
-    return list(after.values()), [state for key, state in before.items() if key not in after]
-
-
-def _last_words(states: list[Seen]) -> dict[tuple[object, ...], Seen]:
-    """(slb, backend, server) -> the last of these states."""
-    last = {(state["slb"], state["backend"], state["server"]): state for state in states}
-    return {key: state for key, state in last.items() if key[2] not in _NO_SERVER}
-
-
-def _is_up(status: object) -> bool:
-    """HAProxy writes ``UP``, ``UP 1/2`` (going down), ``no check``."""
-    return str(status).startswith(("UP", "no check"))
-
-
 REGISTERED = CheckKind(
     name="registered",
     params=RegisteredParams,
@@ -173,10 +97,4 @@ STEADY = CheckKind(
     params=SteadyParams,
     judge=judge_steady,
     help="the bed was steady before and after the steps (implied)",
-)
-RECOVERED = CheckKind(
-    name="recovered",
-    params=RecoveredParams,
-    judge=judge_recovered,
-    help="after healing, every phone is back at the primary and every server of the SLB is up",
 )

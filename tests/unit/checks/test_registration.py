@@ -7,7 +7,8 @@ import stories
 from recordings import PHONES, Recording
 
 from testbed.checks import judge_expectation
-from testbed.checks.registration import RecoveredParams, RegisteredParams, SteadyParams
+from testbed.checks.recovered import RecoveredParams
+from testbed.checks.registration import RegisteredParams, SteadyParams
 from testbed.errors import UsageError
 from testbed.verdict import Status, Verdict
 
