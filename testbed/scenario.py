@@ -187,8 +187,12 @@ def check_against(loaded: LoadedScenario, topology: Topology) -> None:
     roles = ["phones", *Role]
     _refuse_clashes(loaded, [_claims(loaded, place, topology) for place in range(len(loaded.scenario.steps))])
     for where, word in _hosts_named(loaded.scenario):
-        if word not in hosts and not (where[-1] == "hop" and word in roles):
+        if word not in hosts and not ((where[-1] == "hop" or where[0] == "steady") and word in roles):
             raise loaded.document.error(f"no host {word!r} in this bed", where, hint=known_words(word, hosts))
+    for where, clients, servers in _http_watched(loaded.scenario):
+        if missing := _uncaptured(loaded.scenario, topology, clients, servers):
+            message = f"nothing is captured at {missing}: HTTP is seen only where packets are"
+            raise loaded.document.error(message, where, hint=f"capture: [{missing}]")
     phones = set(topology.phones)
     for where, word in _phones_named(loaded.scenario):
         if word not in phones:
@@ -237,13 +241,37 @@ def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
         yield ("capture", place), host
     for place, hop in enumerate(scenario.steady.http if scenario.steady else ()):
         for host in re.split(r"\s*->\s*", hop):
-            yield ("steady", "http", place, "hop"), host
+            yield ("steady", "http", place), host
     for place, expectation in enumerate(scenario.expect):
         given = expectation.params.model_dump(by_alias=True)
         for word in _HOST_PARAMETERS:
             if isinstance(given.get(word), str) and given[word]:
                 for host in re.split(r"\s*->\s*", given[word]):
                     yield ("expect", place, expectation.kind, word), host
+
+
+def _http_watched(scenario: Scenario) -> Iterator[tuple[Where, str, str]]:
+    """Clients ("" for anybody) and servers whose HTTP the scenario speaks of: hosts, or roles."""
+    hops: list[tuple[Where, str, str]] = [
+        (("steady", "http"), hop, "") for hop in (scenario.steady.http if scenario.steady else ())
+    ]
+    for place, expectation in enumerate(scenario.expect):
+        if expectation.kind == "http":
+            hops.append((("expect", place, "http"), expectation.params.hop or "", expectation.params.at or ""))
+    for where, hop, at in hops:
+        client, _, server = hop.partition("->")
+        yield where, client.strip(), server.strip() or at
+
+
+def _uncaptured(scenario: Scenario, topology: Topology, clients: str, servers: str) -> str:
+    """The first host at which a capture is missing: the client's, or else the server's will do."""
+    pairs = [(client, server) for client in _meant(topology, clients) for server in _meant(topology, servers)]
+    return next((ends[0] or ends[1] for ends in pairs if not set(ends) & set(scenario.capture)), "")
+
+
+def _meant(topology: Topology, word: str) -> list[str]:
+    role = "phone" if word == "phones" else word
+    return [host.name for host in topology.hosts if host.role == role] or [word]
 
 
 def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:

@@ -42,7 +42,7 @@ def returns(run: Run) -> list[Return]:
     found = []
     for client, server in hops_seen(run):
         ended = [one for one in between(run, [client], [server]).sightings if not one.exchange.is_open]
-        earlier = [one for one in before.of(ended) if _ended_s(one) < before.until_s]
+        earlier = before.of(ended)
         if any(is_good(one) for one in earlier):
             later = [one for one in ended if one.exchange.began_s >= healed_s]
             usual = {_outcome(one) for one in earlier}

@@ -52,7 +52,8 @@ def described(run: Run, sighting: Sighting) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A part of a run. A request belongs to it that begins in it, and to ``during`` also one that a fault overtook.
+    """A part of a run. A request belongs to it that begins in it; one that a fault overtook belongs to the fault's part, not to the one
+    before (``overtaken`` says which of the two this is; neither: None).
 
     ``certain_s``: from here on nothing can be as if there were no fault.
     """
@@ -60,18 +61,17 @@ class Span:
     since_s: float
     until_s: float
     certain_s: float
-    overtaken: bool = False
+    overtaken: bool | None = None
 
     def of(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """The requests that belong to it."""
         return [one for one in sightings if self._has(one.exchange)]
 
     def _has(self, exchange: Exchange) -> bool:
-        if exchange.began_s >= self.until_s:
+        ended_s = FOREVER if exchange.ended is None else exchange.ended.time_s
+        if exchange.began_s >= self.until_s or (self.overtaken is False and ended_s >= self.until_s):
             return False
-        if exchange.began_s >= self.since_s:
-            return True
-        return self.overtaken and (exchange.ended is None or exchange.ended.time_s >= self.since_s)
+        return exchange.began_s >= self.since_s or (self.overtaken is True and ended_s >= self.since_s)
 
     def wholly(self, exchange: Exchange) -> bool:
         """Whether it began when the part had certainly begun."""
@@ -90,7 +90,7 @@ def spans(run: Run, when: When) -> list[Span]:
         return [Span(since_s=first_s, until_s=last_s, certain_s=first_s)]
     if when == "before":
         until_s = min((window.began_s for window in windows), default=steps_ended_s(run))
-        return [Span(since_s=first_s, until_s=until_s, certain_s=first_s)]
+        return [Span(since_s=first_s, until_s=until_s, certain_s=first_s, overtaken=False)]
     if when == "during":
         return [
             Span(

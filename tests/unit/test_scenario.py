@@ -313,6 +313,28 @@ def test_a_wrong_request_is_refused_with_what_is_known(arguments: dict[str, Any]
             "no host 'web-9'",
             "did you mean 'web-",
         ),
+        ("steady: {http: phonez->slb}\n", 2, "steady.http.0", "no host 'phonez'", "did you mean"),
+        (
+            "capture: [slb]\nsteady: {http: web-1->ccm-1}\n",
+            3,
+            "steady.http",
+            "nothing is captured at web-1",
+            "capture: [web-1]",
+        ),
+        (
+            "capture: [slb]\nexpect:\n  - http: {at: web-1}\n",
+            4,
+            "expect.0.http",
+            "nothing is captured at web-1",
+            "capture: [web-1]",
+        ),
+        (
+            "capture: [phones-1]\nexpect:\n  - http: {hop: phones->slb}\n",
+            4,
+            "expect.0.http",
+            "nothing is captured at phones-2",
+            "capture: [phones-2]",
+        ),
         (
             "steps:\n  - press: idle\n    phones: [SEP020000000001, SEP020000000099]\n",
             4,
@@ -349,6 +371,12 @@ def test_steps_are_in_order_of_time_under_the_profile_asked_for(tmp_path: Path) 
 
 def test_a_hop_may_name_roles(tmp_path: Path) -> None:
     text = "expect:\n  - packets: {class: http, policy: srnd-table-11-4, hop: slb -> phones}\n"
+    check_against(load_scenario(saved(tmp_path, HEAD + text)), shipped_topology(("bed.yaml",)))
+
+
+@pytest.mark.parametrize("captured", ["[phones-1, phones-2]", "[slb]", "[phones-1, slb]"])
+def test_http_over_a_hop_is_seen_at_its_clients_or_at_its_server(captured: str, tmp_path: Path) -> None:
+    text = f"capture: {captured}\nsteady: {{http: phones->slb}}\nexpect:\n  - http: {{hop: phones->slb}}\n"
     check_against(load_scenario(saved(tmp_path, HEAD + text)), shipped_topology(("bed.yaml",)))
 
 
