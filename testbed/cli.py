@@ -275,7 +275,7 @@ def fault_kinds(output: str) -> int:
     from testbed.faults import KINDS
 
     rows = [
-        {"kind": name, "family": kind.family, "what": kind.help, "example": kind.example}
+        {"kind": name, "family": kind.family, "what": kind.help, "example": kind.example, "from": KINDS.origin(name)}
         for name, kind in KINDS.items()
     ]
     show.rows(rows, output)
@@ -312,6 +312,14 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def warn_of_plugins() -> None:
+    """What is wrong with plug-ins, where this command looked at any: what they would have added is not there."""
+    from testbed import plugins, show
+
+    for text in plugins.problems():
+        show.warning(text)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point: errors become one message with what to do next, and an exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -346,6 +354,7 @@ def main(argv: list[str] | None = None) -> None:
             err=True,
         )
         status = errors.EXIT_ENVIRONMENT
+    warn_of_plugins()
     sys.exit(status if isinstance(status, int) else errors.EXIT_OK)
 
 

@@ -38,6 +38,11 @@ SPEAKS_OF_FAULT = frozenset({"rehomed", "urls", "out-of-service", "redirected", 
 """Kinds that say what a fault brings about: where it did not happen, their FAIL is worth nothing either."""
 
 
+def rests_on_packets(kind: str) -> bool:
+    """Ours are listed; a plug-in's says so itself."""
+    return kind in RESTS_ON_PACKETS or (kind in KINDS and KINDS[kind].rests_on_packets)
+
+
 def judge_run(run: Run) -> list[Verdict]:
     """Verdicts of the scenario that lies in the run folder, written to ``verdicts.json`` as well."""
     from testbed.scenario import load_scenario
@@ -58,7 +63,7 @@ def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]
     unsound = [problem for problems in soundness(run).problems.values() for problem in problems]
     verdicts = []
     for kind, params in every:
-        doubts = [*(unsound if kind in RESTS_ON_PACKETS else ()), *unproved(run, kind, params)]
+        doubts = [*(unsound if rests_on_packets(kind) else ()), *unproved(run, kind, params)]
         verdicts.append(judge_expectation(run, kind, params, doubts, absent(run, kind, params)))
     if not expectations:
         summary = "the scenario expects nothing"

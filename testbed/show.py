@@ -82,6 +82,11 @@ def problem(error: BedError, where: str = "") -> None:
     click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
 
 
+def warning(line: str) -> None:
+    """What is not as it should be and stops nothing, to stderr."""
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True)
+
+
 def say(line: str) -> None:
     """One line to stderr."""
     click.echo(line, err=True)

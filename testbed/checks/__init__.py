@@ -1,4 +1,7 @@
-"""Kinds of expectations, by the word a scenario uses; each a pure function from a run to a verdict."""
+"""Kinds of expectations, by the word a scenario uses: ours, and those of plug-ins (entry points ``testbed.checks``).
+
+Each is a pure function from a run to a verdict.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +25,45 @@ from testbed.checks.registration import REGISTERED, STEADY
 from testbed.checks.rehome import REHOMED
 from testbed.checks.urls import URLS
 from testbed.errors import UsageError
+from testbed.plugins import CHECKS, NotAKind, Registry, guarded
 from testbed.recording import Run
-from testbed.verdict import Evidence, Verdict
+from testbed.verdict import Evidence, Status, Verdict
 
-KINDS: dict[str, CheckKind] = {
-    kind.name: kind
-    for kind in (
-        REGISTERED,
-        REHOMED,
-        URLS,
-        CONFIG_KEPT,
-        OUT_OF_SERVICE,
-        REDIRECTED,
-        RESTORED,
-        CALL_CONTROL_KEPT,
-        PACKETS,
-        HTTP,
-        RECOVERED,
-        STEADY,
-        STEPS,
-        CAPTURES,
-        EFFECTS,
-    )
-}
+_OWN: tuple[CheckKind, ...] = (
+    REGISTERED,
+    REHOMED,
+    URLS,
+    CONFIG_KEPT,
+    OUT_OF_SERVICE,
+    REDIRECTED,
+    RESTORED,
+    CALL_CONTROL_KEPT,
+    PACKETS,
+    HTTP,
+    RECOVERED,
+    STEADY,
+    STEPS,
+    CAPTURES,
+    EFFECTS,
+)
+
+
+def _accepted(word: str, kind: object, origin: str) -> CheckKind:
+    """What an entry point must be: a CheckKind of that word. One that raises shows nothing, and costs no other verdict."""
+    if not isinstance(kind, CheckKind):
+        raise NotAKind("is no testbed.checks.base.CheckKind")
+    if kind.name != word:
+        raise NotAKind(f"calls itself {kind.name!r}: entry point and kind must be the same word")
+    if not (isinstance(kind.params, type) and issubclass(kind.params, Params)):
+        raise NotAKind("has parameters that are not derived from testbed.checks.base.Params")
+
+    def broken(said: str) -> Verdict:
+        return Verdict(check=word, status=Status.INCONCLUSIVE, summary=f"the check of {origin} broke: {said}")
+
+    return replace(kind, judge=guarded(kind.judge, broken))
+
+
+KINDS: Registry[CheckKind] = Registry(CHECKS, ((kind.name, kind) for kind in _OWN), _accepted)
 
 __all__ = ["KINDS", "CheckKind", "Params", "judge_expectation"]
 

@@ -46,12 +46,14 @@ class Params(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckKind:
-    """A registered kind of expectation; ``judge(run, params)`` is pure."""
+    """A registered kind of expectation; ``judge(run, params)`` is pure. ``rests_on_packets``: its PASS is worth nothing where a capture
+    is unsound."""
 
     name: str
     params: type[Params]
     judge: Callable[[Run, Any], Verdict]
     help: str
+    rests_on_packets: bool = False
 
 
 def as_wanted(verdict: Verdict, params: Params) -> Verdict:

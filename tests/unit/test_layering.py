@@ -28,6 +28,7 @@ PURE = IN_CONTAINERS | {
     "document",
     "duration",
     "page",
+    "plugins",
     "policy",
     "recording",
     "scenario",
