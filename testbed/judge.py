@@ -29,6 +29,7 @@ RESTS_ON_FAULTS = frozenset(
         "restored",
         "call-control-kept",
         "packets",
+        "http",
         "recovered",
     }
 )
