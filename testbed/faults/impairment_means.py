@@ -32,15 +32,23 @@ _IP = {"in": ("iifname", "prerouting", -300), "out": ("oifname", "postrouting", 
 _AFTER_OTHERS = 100
 """Cuts and remarks are at 0."""
 
-_REFUSE_FOREIGN = """\
+_PREPARE_CLASSES = """\
 found=$(tc qdisc show dev "$1" root | grep -v " 0: ")
-[ -z "$found" ] && exit 0
-echo "$1 has a queueing discipline already, and what is not ours is never replaced: $found" >&2
-exit 1
+if [ -n "$found" ]; then
+  echo "$1 has a queueing discipline already, and what is not ours is never replaced: $found" >&2
+  exit 1
+fi
+cat "/sys/class/net/$1/tx_queue_len" > "/run/testbed-txqueuelen-$1"
 """
+"""A device that has no queue gets one of 1000 packets with its first queueing discipline, and keeps it: what it had is noted."""
+
 _REMOVE_CLASSES = f"""\
-tc qdisc show dev "$1" root | grep -q " {QDISC_HANDLE} " || exit 0
-exec tc qdisc del dev "$1" root handle {QDISC_HANDLE}
+if tc qdisc show dev "$1" root | grep -q " {QDISC_HANDLE} "; then
+  tc qdisc del dev "$1" root handle {QDISC_HANDLE} || exit 1
+fi
+noted="/run/testbed-txqueuelen-$1"
+[ -e "$noted" ] || exit 0
+ip link set dev "$1" txqueuelen "$(cat "$noted")" && rm "$noted"
 """
 _REMOVE_LINK = """\
 [ -e "/sys/class/net/$1" ] || exit 0
@@ -76,7 +84,7 @@ def _netem_out(host: str, address: str, impairment: Impairment, table: str, matc
         host=host,
         addresses=(address,),
         do=(
-            Command(argv=("sh", "-s", "{device}"), input=_REFUSE_FOREIGN),
+            Command(argv=("sh", "-s", "{device}"), input=_PREPARE_CLASSES),
             Command(argv=("tc", "-b", "-"), input=classes),
             Command(argv=("nft", "-f", "-"), input=_netdev_table(table, "out", rules)),
         ),

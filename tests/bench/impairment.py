@@ -114,17 +114,17 @@ class Pair:
     """The two hosts, up."""
 
     def __init__(self, bed: Bed, folder: Path) -> None:
-        self._bed, self._folder, self._number = bed, folder, 0
+        self.bed, self._folder, self._number = bed, folder, 0
 
     def measure(self, *, rate_s: float, seconds: float, kind: str = "", at: str = "far", **parameters: Any) -> Measured:
         """Send at this rate for so long under this fault (none: under no fault); the kernel's state is read back after it."""
-        bed = self._bed
+        bed = self.bed
         self._number += 1
         folder = self._folder / str(self._number)
         confirmed: dict[str, Any] = {}
         injected = bed.injector.inject(fault_of(kind, at, **parameters)) if kind else None
         if injected:
-            confirmed = next(e for e in reversed(self._events()) if e["name"] == "FaultConfirmed")
+            confirmed = self._confirmed()
         bed.captures.start(["far"], folder)
         address = bed.topology.host("far").address
         argv = ["python3", "-c", _SENDER, *map(str, (address, ECHO_PORT, rate_s, seconds, RTP_PAYLOAD_BYTES))]
@@ -146,7 +146,7 @@ class Pair:
 
     def command_to_effect_s(self, times: int, kind: str = "delay", **parameters: Any) -> list[float]:
         """Seconds from the command until the fault is in effect, so many times."""
-        bed = self._bed
+        bed = self.bed
         fault = fault_of(kind, "far", **(parameters or {"by": "50ms"}))
         bed.injector.prepare([fault])
         taken = []
@@ -156,14 +156,18 @@ class Pair:
             bed.injector.heal(injected)
         return taken
 
+    def means(self) -> str:
+        """By what the latest fault was done."""
+        return str(self._confirmed()["means"])
+
     def in_nic(self, *argv: str) -> str:
         """Run a command in far's NIC; its output."""
-        nic = next(c for c in containers.containers(self._bed.topology.bed) if c.is_nic and c.host == "far")
+        nic = next(c for c in containers.containers(self.bed.topology.bed) if c.is_nic and c.host == "far")
         return streams.exec_once(nic.id, list(argv), timeout_s=30)
 
-    def _events(self) -> list[dict[str, Any]]:
+    def _confirmed(self) -> dict[str, Any]:
         lines = (self._folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return next(event for line in reversed(lines) if (event := json.loads(line))["name"] == "FaultConfirmed")
 
 
 @contextmanager

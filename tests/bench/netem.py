@@ -13,7 +13,7 @@ from rich.console import Console
 from testbed.errors import BedError
 from tests.bench.impairment import Measured, Pair, pair
 
-RATE_S, SECONDS = 200, 3
+RATE_S, SECONDS = 200, 2
 FOREIGN = (
     "tc",
     "qdisc",

@@ -189,7 +189,9 @@ def test_netem_out_of_a_host_is_a_class_of_our_own_beside_which_everything_else_
     assert delete == Command(argv=("nft", "delete", "table", "netdev", "testbed_delay_12ab_out0"))
     assert drain == Command(argv=("sleep", "0.061"))
     assert remove.argv == ("sh", "-s", "{device}")
-    assert remove.input.splitlines()[-1] == 'exec tc qdisc del dev "$1" root handle 7e57:'
+    assert 'tc qdisc del dev "$1" root handle 7e57:' in remove.input
+    assert guard.input.splitlines()[-1].endswith('tx_queue_len" > "/run/testbed-txqueuelen-$1"')
+    assert remove.input.splitlines()[-1].startswith('ip link set dev "$1" txqueuelen "$(cat "$noted")"')
 
 
 def test_netem_into_a_host_is_a_link_of_our_own_through_which_packets_come():
