@@ -26,6 +26,7 @@ from testbed.engine.images import build_all
 from testbed.generation import BedSpec
 from testbed.live import Recorder
 from testbed.scenario import shipped_beds
+from tests.bench import impairment
 
 NAME = "bench"
 PHONES = 12
@@ -130,6 +131,8 @@ def main() -> int:
             "0" if scenario in ("standby-stop", "standby-kill") else "0, ≤ 3 s",
             f"{failed[0]:.0f}, {slowest[0]:.2f} s" if failed and slowest else "no figure",
         )
+    for row in impairment.rows():
+        table.add_row(*row)
     if options.srnd:
         _, rows, status = run_scenarios(["rehome-freeze"], "srnd", options.runs)
         for name in ("rehome_p50_s", "rehome_max_s"):
