@@ -220,6 +220,35 @@ def judge(runs: tuple[Path, ...], output: str) -> int:
     return combined(codes)
 
 
+@cli.command("times")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "jsonl", "md"]),
+    default="table",
+    show_default=True,
+    help="how to print it; md is what docs/rehome-times.md holds",
+)
+def times_command(runs: tuple[Path, ...], output: str) -> int:
+    """How long phones took to re-home in recorded runs, by failure class and timer profile: seconds, p50 / p95 / max."""
+    from testbed import show, times
+    from testbed.recording import Run
+
+    opened = [Run.open(path) for path in runs]
+    found = times.times(opened)
+    if output == "md":
+        click.echo(times.markdown(found, opened), nl=False)
+    elif output == "table" and found:
+        show.table([own.to_row() for own in found], "")
+    else:
+        show.rows([own.to_json() for own in found], output)
+    if not found:
+        show.say(
+            "no re-home in these runs: a fault must take a call control from phones, and no other at the same time"
+        )
+    return errors.EXIT_OK if found else errors.EXIT_NOTHING_RAN
+
+
 @cli.group()
 def phone() -> None:
     """Look at the phones of a bed."""
