@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testbed.checks.budget import failover_budget_s, notice_of
-from testbed.checks.concerned import Concern, losses
+from testbed.checks.concerned import Concern, company, losses
 from testbed.checks.facts import FaultWindow, call_controls, quantiles
 from testbed.checks.rehome_times import failovers
 from testbed.faults import KINDS
@@ -120,7 +120,7 @@ def _alone(faults: Sequence[Concern]) -> list[Concern]:
 
 
 def _add(own: Class, run: Run, fault: Concern) -> None:
-    rehomes = failovers(run, fault.window, None, fault.phones)
+    rehomes = failovers(run, company(run, fault), None)
     own.runs.add(str(run.path))
     own.rehomed += len(rehomes.done)
     own.missing += len(rehomes.missing)
