@@ -126,3 +126,10 @@ def test_only_waiting_and_roles_sleep():
         and name_of(path)[1] != "waiting"
     }
     assert not guilty
+
+
+def test_no_two_test_files_have_one_name():
+    """Test folders are no packages: pytest imports a file by its name alone, and refuses a second of that name."""
+    tests = Path(__file__).parents[1]
+    names = [path.name for path in tests.rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
