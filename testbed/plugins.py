@@ -1,4 +1,5 @@
-"""Kinds that other packages add: entry points ``testbed.faults`` and ``testbed.checks``, loaded when a kind is first asked for.
+"""Kinds that other packages add: entry points ``testbed.faults``, ``testbed.proofs`` and ``testbed.checks``, loaded when a kind is first
+asked for.
 
 A package that cannot be loaded, or whose word is taken, adds nothing and is told of by name; everything else goes on. So a broken
 plug-in costs its own words only.
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-FAULTS, CHECKS = "testbed.faults", "testbed.checks"
+FAULTS, PROOFS, CHECKS = "testbed.faults", "testbed.proofs", "testbed.checks"
 OURS = "testbed"
 WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

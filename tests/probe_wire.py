@@ -189,18 +189,19 @@ def moved(packet: Packet, by_s: float) -> Packet:
 
 
 def witness(
-    recording: Recording, host: str, own: str, dropped: Callable[[float], bool], tos: int | None = None
+    recording: Recording, host: str, own: str, dropped: Callable[[float, bytes], bool], tos: int | None = None
 ) -> None:
-    """Note what this host's kernel got of the TCP packets in its capture: all but those dropped, with another mark where one is given."""
+    """Note what this host's kernel got of the TCP packets in its capture: all but those dropped (of its time and
+    its IP packet), with another mark where one is given."""
     rows = recording.rows.setdefault(host, [])
     for at_s, frame in list(recording.wires[host].frames):
         ip = frame[14:]
         if frame[12:14] != b"\x08\x00" or ip[9] != TCP or ip[16:20] != ipaddress.IPv4Address(own).packed:
             continue
-        if dropped(at_s) and tos is None:
+        if dropped(at_s, ip) and tos is None:
             continue
         mark = fingerprint(ip[12:16], ip[16:20], struct.unpack(">H", ip[4:6])[0], ip[20:])
-        seen = tos if tos is not None and dropped(at_s) else ip[1]
+        seen = tos if tos is not None and dropped(at_s, ip) else ip[1]
         rows.append((WITNESSED, TCP, mark, round((T0 + at_s) * 1e9), seen, 0))
     recording.drop("ProbeStopped", prober=host)
     recording.event(20.0, "testbed", "ProbeStopped", prober=host, rows=len(rows))

@@ -1,6 +1,7 @@
 """Whether every fault of a run is proved: by packets and events, when it began to take effect and when it ended. No proof, no verdict.
 
-``PROOFS`` has one for every kind of fault. A kind of somebody else's is proved as the kind it is made from, or not at all.
+``PROOFS`` has one for every kind of fault. Somebody else's kind brings its own (entry points ``testbed.proofs``, named as the kind), or is
+proved as the kind that it is made from, or not at all.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from testbed.checks.effect_reject import prove_reject
 from testbed.checks.effect_silent import prove_silent
 from testbed.checks.facts import FaultWindow, fault_windows, first, quantiles, seen, some
 from testbed.faults import KINDS as FAULTS
+from testbed.plugins import PROOFS as PLUG_INS
+from testbed.plugins import NotAKind, Registry, guarded
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 
 Proof = Callable[[Observed, FaultWindow], Effect]
 
-PROOFS: dict[str, Proof] = {
+_OWN: dict[str, Proof] = {
     "stop": prove_gone,
     "kill": prove_gone,
     "freeze": prove_silent,
@@ -45,6 +48,26 @@ PROOFS: dict[str, Proof] = {
     "register-reject": prove_register_reject,
     "mute": prove_silent,
 }
+
+
+def _accepted(word: str, value: object, origin: str) -> Proof:
+    """The proof that an entry point stands for: whatever it raises is a doubt."""
+    if not callable(value):
+        raise NotAKind("is no proof: a function of what was observed and the fault's window")
+
+    def proof(observed: Observed, window: FaultWindow) -> Effect:
+        def otherwise(said: str) -> Effect:
+            return Effect(window=window, doubts=(f"the proof of {origin} broke: {said}",))
+
+        effect = guarded(value, otherwise)(observed, window)
+        if not isinstance(effect, Effect):
+            return otherwise(f"it gave {type(effect).__name__}, not an Effect")
+        return effect
+
+    return proof
+
+
+PROOFS: Registry[Proof] = Registry(PLUG_INS, _OWN.items(), _accepted)
 
 
 class EffectsParams(Params):

@@ -46,7 +46,7 @@ class _Impairing(Fault):
         return Plan(
             acts=tuple(
                 impairment_means.act(place, way, address, impairment, fault_id)
-                for place in self._places(topology)
+                for place in self.places(topology)
                 for way in place.ways
                 for address in place.addresses
             )
@@ -54,11 +54,9 @@ class _Impairing(Fault):
 
     def claims(self, topology: Topology) -> frozenset[str]:
         """Each host's one impairment a way: netem sits at the root of a device."""
-        return frozenset(
-            f"impairment:{place.host.name}:{way}" for place in self._places(topology) for way in place.ways
-        )
+        return frozenset(f"impairment:{place.host.name}:{way}" for place in self.places(topology) for way in place.ways)
 
-    def _places(self, topology: Topology) -> tuple[Place, ...]:
+    def places(self, topology: Topology) -> tuple[Place, ...]:
         one_way = "->" in self.at and "<->" not in self.at
         ways = ways_of(self.direction or self.usual_direction)
         found = places(topology, self.at, BOTH if one_way and self.direction is None else ways)

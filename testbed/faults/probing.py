@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from itertools import count
 from math import ceil
 from typing import Any
 
@@ -63,7 +65,7 @@ class ProbePlan:
 def places_of(topology: Topology, fault: Fault) -> tuple[Place, ...]:
     """Where it happens to packets; none for faults that don't. UsageError as its plan would raise."""
     if fault.family in PROBED:
-        own = getattr(fault, "places", getattr(fault, "_places", None))
+        own = getattr(fault, "places", None)
         if own is not None:
             found: tuple[Place, ...] = own(topology)
             return found
@@ -74,10 +76,31 @@ def places_of(topology: Topology, fault: Fault) -> tuple[Place, ...]:
 
 
 def watched_hosts(topology: Topology, faults: Iterable[Fault], preferred: Sequence[str] = ()) -> tuple[str, ...]:
-    """Hosts at which a run with these faults captures, besides those the scenario names (``preferred``): the faulted and the probed."""
-    known = list(faults)
+    """Hosts at which a run with these faults captures, besides those the scenario names (``preferred``): the faulted and the probed.
+
+    The same before the bed is up, when Docker has not handed out all addresses yet, as afterwards.
+    """
+    known, topology = list(faults), _addressed(topology)
     faulted = [host for fault in known for host in fault.hosts(topology)]
     return tuple(dict.fromkeys([*preferred, *faulted, *plan_probes(topology, known, preferred).hosts]))
+
+
+def _addressed(topology: Topology) -> Topology:
+    """With an address for every link that has none, of the block for benchmarks (RFC 2544)."""
+    numbers = count(int(IPv4Address("198.18.0.1")))
+    return replace(
+        topology,
+        hosts=tuple(
+            replace(
+                host,
+                links=tuple(
+                    link if link.address else replace(link, address=str(IPv4Address(next(numbers))))
+                    for link in host.links
+                ),
+            )
+            for host in topology.hosts
+        ),
+    )
 
 
 def plan_probes(topology: Topology, faults: Iterable[Fault], preferred: Sequence[str] = ()) -> ProbePlan:

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import plain_stories
 import pytest
+from probe_wire import Links, Prober, witness
 from recordings import bed
+from stories import BEGAN_S, HEALING_S
 
 from testbed import plugins
 from testbed.checks import KINDS as CHECKS
 from testbed.checks import judge_expectation
+from testbed.checks.effects import PROOFS, effects
 from testbed.faults import KINDS as FAULTS
 from testbed.faults import fault_of
 from testbed.faults.base import InNic
+from testbed.packets import ACK, SYN
 from testbed.scenario import load_scenario
 from testbed.scenario_model import registered_model
 from testbed.verdict import Status
@@ -41,6 +45,7 @@ def installed(site: Path, name: str, version: str, points: dict[str, dict[str, s
 
 def forget() -> None:
     FAULTS.forget()
+    PROOFS.forget()
     CHECKS.forget()
     registered_model.cache_clear()
 
@@ -70,11 +75,13 @@ def example(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install(project["name"], project["version"], project["entry-points"])
 
 
-def test_the_example_adds_a_fault_and_a_check_beside_ours(example: None):
+def test_the_example_adds_a_fault_its_proof_and_a_check_beside_ours(example: None):
     assert "no-new" in FAULTS
     assert "handshakes" in CHECKS
+    assert "no-new" in PROOFS
     assert plugins.problems() == []
-    assert (FAULTS.origin("no-new"), CHECKS.origin("handshakes")) == ("testbed-handshake 0.1.0",) * 2
+    origins = FAULTS.origin("no-new"), PROOFS.origin("no-new"), CHECKS.origin("handshakes")
+    assert origins == ("testbed-handshake 0.1.0",) * 3
     assert (FAULTS.origin("cut"), CHECKS.origin("http")) == ("testbed", "testbed")
     assert list(FAULTS)[:3] == ["stop", "kill", "freeze"]
 
@@ -99,6 +106,32 @@ def test_the_example_drops_the_first_packet_of_new_connections_and_no_other(exam
         "ip saddr { 172.26.2.1/32, 172.26.16.0/21 } ip protocol tcp tcp dport 80 tcp flags & (syn | ack) == syn counter drop"
     )
     assert "table netdev testbed_no_new_1 {" in act.do[0].input
+
+
+@pytest.mark.parametrize(
+    ("lost", "doubt"),
+    [
+        (lambda at_s, syn: syn and BEGAN_S < at_s < HEALING_S, ""),
+        (lambda at_s, syn: False, "were spared while it lasted"),
+        (lambda at_s, syn: syn and at_s > BEGAN_S, "it goes on after its healing"),
+        (lambda at_s, syn: BEGAN_S < at_s < HEALING_S, "of established connections were lost as well"),
+    ],
+    ids=["happened", "no-op", "broken revert", "too much"],
+)
+def test_the_example_proves_its_fault_by_what_the_kernel_got(
+    lost: Callable[[float, bool], bool], doubt: str, example: None, tmp_path: Path
+):
+    fault = fault_of("no-new", "tcp/8000 at shop-1")
+    project = plain_stories.Project()
+    project.recording.fault(fault.kind, fault.at, BEGAN_S, HEALING_S, hosts=("shop-1",))
+    for at_s in plain_stories.moments(2.5, 12.5):
+        project.ask(at_s, "client", "shop-1")
+    Prober(project.recording, Links()).run([fault], 1.5, 13.5)
+    own = plain_stories.ADDRESSES["shop-1"]
+    witness(project.recording, "shop-1", own, lambda at_s, ip: lost(at_s, ip[33] & (SYN | ACK) == SYN))
+    [effect] = effects(project.recording.write(tmp_path))
+    assert effect.proved is (not doubt), effect.doubts
+    assert doubt in "; ".join(effect.doubts)
 
 
 @pytest.mark.parametrize(("lost", "status"), [(False, Status.PASS), (True, Status.FAIL)])

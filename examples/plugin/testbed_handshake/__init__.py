@@ -1,1 +1,1 @@
-"""An example of a plug-in: one kind of fault (``faults.py``) and one kind of check (``checks.py``)."""
+"""An example of a plug-in: a kind of fault (``faults.py``), its proof (``proofs.py``) and a kind of check (``checks.py``)."""

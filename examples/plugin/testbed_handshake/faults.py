@@ -21,13 +21,16 @@ class NoNew(Fault):
 
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """One table a host, of the fault's own name."""
-        return Plan(acts=tuple(self._act(place, fault_id) for place in places(topology, self.at)))
+        return Plan(acts=tuple(self._act(place, fault_id) for place in self.places(topology)))
+
+    def places(self, topology: Topology) -> tuple[Place, ...]:
+        """Where it happens, and to what: TCP only. What its proof is made from is recorded there."""
+        return tuple(replace(place, protocol=place.protocol or "tcp") for place in places(topology, self.at))
 
     def claims(self, topology: Topology) -> frozenset[str]:
         """Two of these at one host would be one too many to tell apart."""
         return frozenset(f"no-new:{place.host.name}" for place in places(topology, self.at))
 
     def _act(self, place: Place, fault_id: str) -> InNic:
-        tcp = replace(place, protocol=place.protocol or "tcp")
-        rules = [f"{match} tcp flags & (syn | ack) == syn counter drop" for match in matches(tcp, "in", "")]
+        rules = [f"{match} tcp flags & (syn | ack) == syn counter drop" for match in matches(place, "in", "")]
         return table_act(place, fault_id, chain("in", rules))
