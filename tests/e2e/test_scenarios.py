@@ -29,7 +29,17 @@ def malformed_and_messages(capture: Path) -> tuple[int, int]:
     return len(bad.stdout.splitlines()), sum(len(line.split(",")) for line in ids.stdout.splitlines())
 
 
-FAMILIES = ["rehome-kill", "rehome-cut", "urls-without-slb", "standby-freeze", "marking-signalling"]
+FAMILIES = [
+    "rehome-kill",
+    "rehome-cut",
+    "urls-without-slb",
+    "standby-freeze",
+    "marking-signalling",
+    "impair-delay",
+    "app-http-error",
+    "fault-bleach",
+    "script-overlap",
+]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

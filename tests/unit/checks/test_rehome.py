@@ -152,6 +152,29 @@ def test_packets_that_contradict_the_instant_make_it_inconclusive(tmp_path: Path
     assert "contradict" in verdict.summary
 
 
+@pytest.mark.parametrize(("late_s", "status"), [(0.015, Status.PASS), (0.2, Status.INCONCLUSIVE)])
+@pytest.mark.parametrize("params", [FAILOVER, FALLBACK], ids=["failover", "fallback"])
+def test_a_report_far_from_its_packets_is_inconclusive_and_how_far_is_a_figure(
+    params: dict[str, str], late_s: float, status: Status, tmp_path: Path
+) -> None:
+    recording = stories.rehome("freeze")
+    assert recording.change("Registered", where={"phone": PHONES[0], "at": params["to"]}, shift_s=late_s)
+    verdict = rehomed(recording, tmp_path, **params)
+    assert verdict.status is status, verdict.summary
+    assert verdict.figures["packets_differ_max_s"] == pytest.approx(late_s, abs=0.005)
+    assert ("packets contradict the reported re-home times" in verdict.summary) is (status is Status.INCONCLUSIVE)
+
+
+def test_a_registration_that_is_in_no_capture_makes_it_inconclusive(tmp_path: Path) -> None:
+    recording = stories.rehome("freeze")
+    own, other = sccp(DEFINE_TIME_DATE, bytes(36)), sccp(0x0FFF, bytes(36))
+    for wire in recording.wires.values():
+        wire.frames = [(at_s, frame.replace(own, other)) for at_s, frame in wire.frames]
+    verdict = rehomed(recording, tmp_path, **FAILOVER)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "is in no capture" in verdict.summary
+
+
 def test_silence_before_anything_was_done_makes_it_inconclusive(tmp_path: Path) -> None:
     recording = stories.rehome("freeze")
     early = stories.signalling(recording, 0, "ccm-1", 59_999)
