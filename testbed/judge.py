@@ -15,7 +15,17 @@ from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict, worst
 
 RESTS_ON_PACKETS = frozenset(
-    {"rehomed", "config-kept", "redirected", "restored", "call-control-kept", "packets", "http", "effects"}
+    {
+        "rehomed",
+        "config-kept",
+        "redirected",
+        "restored",
+        "call-control-kept",
+        "packets",
+        "http",
+        "effects",
+        "invariants",
+    }
 )
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
 
@@ -31,6 +41,7 @@ RESTS_ON_FAULTS = frozenset(
         "packets",
         "http",
         "recovered",
+        "invariants",
     }
 )
 """Kinds whose PASS is worth nothing if a fault is not proved: they say what holds in spite of it, or because of it."""

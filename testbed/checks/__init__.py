@@ -16,6 +16,7 @@ from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.effects import EFFECTS
 from testbed.checks.fail_back import RESTORED
 from testbed.checks.http import HTTP
+from testbed.checks.invariants import INVARIANTS
 from testbed.checks.marking import PACKETS
 from testbed.checks.out_of_service import OUT_OF_SERVICE
 from testbed.checks.performed import STEPS
@@ -41,6 +42,7 @@ _OWN: tuple[CheckKind, ...] = (
     PACKETS,
     HTTP,
     RECOVERED,
+    INVARIANTS,
     STEADY,
     STEPS,
     CAPTURES,

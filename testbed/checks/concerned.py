@@ -48,8 +48,11 @@ def takes_away(window: FaultWindow) -> bool:
 
 def takes(run: Run, window: FaultWindow, one: End, other: Host, port: int) -> bool:
     """Whether this fault keeps one end from another host's port; marks that change and packets that are late keep nobody."""
-    if not takes_away(window):
-        return False
+    return takes_away(window) and lies_between(run, window, one, other, port)
+
+
+def lies_between(run: Run, window: FaultWindow, one: End, other: Host, port: int) -> bool:
+    """Whether packets between one end and another host's port pass the place of this fault, whatever it does to them."""
     words = window.parameters.get("at")
     if isinstance(words, str):
         try:

@@ -104,7 +104,7 @@ def hosts_named(topology: Topology, word: str) -> tuple[Host, ...]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Marked:
+class Marked:
     """What one capture has of the class: packets per code point, indices of wrong ones, resets that repeat a mark, and those that
     a ``reject`` fault made."""
 
@@ -118,7 +118,7 @@ def judge_packets(run: Run, params: PacketsParams) -> Verdict:
     if params.seen_at:
         run.topology.host(params.seen_at)
     read = {host: packets for host, packets in captures(run).items() if params.seen_at in (None, host)}
-    found = {host: _marked(run, params, packets) for host, packets in read.items()}
+    found = {host: marks_of(run, params, packets) for host, packets in read.items()}
     counts: Counter[int] = Counter()
     for marked in found.values():
         counts.update(marked.counts)
@@ -134,9 +134,7 @@ def judge_packets(run: Run, params: PacketsParams) -> Verdict:
         summary = f"no {params.traffic} packet seen{when} {where}"
         return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     if wrong_total:
-        proof = first(
-            _offence(run, host, read[host], index) for host, marked in found.items() for index in marked.wrong
-        )
+        proof = first(offence(run, host, read[host], index) for host, marked in found.items() for index in marked.wrong)
         summary = f"{wrong_total} of {total} packets carry another mark than {_words(params.allowed)}: {proof[0].text}"
         return Verdict(check=params.check, status=Status.FAIL, summary=summary, evidence=proof, figures=figures)
     marks = ", ".join(f"{name_of(dscp)} {counts[dscp]}" for dscp in sorted(counts))
@@ -146,7 +144,7 @@ def judge_packets(run: Run, params: PacketsParams) -> Verdict:
     return Verdict(check=params.check, status=Status.PASS, summary=summary, figures=figures)
 
 
-def _marked(run: Run, params: PacketsParams, packets: Packets) -> _Marked:
+def marks_of(run: Run, params: PacketsParams, packets: Packets) -> Marked:
     mask = _chosen(run, params, packets)
     dscp = packets.tos >> 2
     values, numbers = np.unique(dscp[mask], return_counts=True)
@@ -154,7 +152,7 @@ def _marked(run: Run, params: PacketsParams, packets: Packets) -> _Marked:
     rejecting = others & _rejecting(run, packets)
     suspects = np.flatnonzero(others & ~rejecting).tolist()
     wrong = tuple(index for index in suspects if not _repeats_a_mark(packets, index))
-    return _Marked(
+    return Marked(
         counts=dict(zip(values.tolist(), numbers.tolist(), strict=True)),
         wrong=wrong,
         repeating=len(suspects) - len(wrong),
@@ -203,7 +201,7 @@ def _rejecting(run: Run, packets: Packets) -> Mask:
     return result
 
 
-def _offence(run: Run, host: str, packets: Packets, index: int) -> Evidence:
+def offence(run: Run, host: str, packets: Packets, index: int) -> Evidence:
     source, destination = (run.topology.host_of(address_text(column[index])) for column in (packets.src, packets.dst))
     text = (
         f"{source}:{packets.sport[index]} to {destination}:{packets.dport[index]} is marked {name_of(int(packets.tos[index]) >> 2)}, "

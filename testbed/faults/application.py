@@ -78,6 +78,9 @@ class _ApplicationFault(Fault):
 
 
 class _PageFault(_ApplicationFault):
+    hinders: ClassVar[frozenset[str]] = frozenset({"http"})
+    partial: ClassVar[bool] = True
+
     path: Path | None = None
     share: Percent = 100.0
 
@@ -122,6 +125,7 @@ class RegisterReject(_ApplicationFault):
     """Who is registered stays so until it registers again; ``reset`` makes it do that, as an administrator's device reset does."""
 
     kind: ClassVar[str] = "register-reject"
+    hinders: ClassVar[frozenset[str]] = frozenset({"sccp"})
     help: ClassVar[str] = "call control refuses registrations with a text; reset: true has its phones register anew"
     example: ClassVar[str] = '{register-reject: {at: ccm-1, text: "Error: DB Config", reset: true}}'
     roles: ClassVar[tuple[Role, ...]] = (Role.CALL_CONTROL,)

@@ -122,7 +122,17 @@ class Fault(BaseModel):
     example: ClassVar[str]
     family: ClassVar[Family]
 
+    hinders: ClassVar[frozenset[str]] = frozenset({"sccp", "http"})
+    """Classes of traffic that do not pass where it is, or pass worse, or are answered wrongly, while it lasts."""
+    partial: ClassVar[bool] = False
+    """What it is at goes on working, but badly or by turns: who watches it need not notice, and no standby need step in."""
+
     at: str = Field(min_length=1, max_length=200)
+
+    @property
+    def alters_marks(self) -> bool:
+        """Whether packets leave the place where it is with other marks than they came with."""
+        return False
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from testbed.topology import Topology
 
 class _Impairing(Fault):
     family: ClassVar[Family] = "impairment"
+    partial: ClassVar[bool] = True
     usual_direction: ClassVar[Direction] = "out"
 
     direction: Direction | None = None
@@ -33,6 +34,11 @@ class _Impairing(Fault):
     def impairment(self, timers: Profile) -> Impairment:
         """All that is bad about the link. ValueError where it is impossible."""
         raise NotImplementedError
+
+    @property
+    def alters_marks(self) -> bool:
+        """A flipped bit may be one of the mark."""
+        return self.impairment(PROFILES["quick"]).corrupt_percent > 0
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

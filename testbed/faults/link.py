@@ -161,6 +161,7 @@ class LinkFlap(_LinkFault):
     kind: ClassVar[str] = "flap"
     help: ClassVar[str] = "the host's link is cut and healed over and over: `down` long cut, `up` long whole"
     example: ClassVar[str] = "{flap: {at: web-1, down: 500ms, up: 500ms}}"
+    partial: ClassVar[bool] = True
 
     down: PositiveDuration = parse_duration("500ms")
     up: PositiveDuration = parse_duration("500ms")

@@ -34,8 +34,14 @@ CodePoint = Annotated[int, BeforeValidator(_code_point), PlainSerializer(name_of
 
 class _Marking(Fault):
     family: ClassVar[Family] = "marking"
+    hinders: ClassVar[frozenset[str]] = frozenset()
 
     direction: Direction = "both"
+
+    @property
+    def alters_marks(self) -> bool:
+        """That is all it does."""
+        return True
 
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """One table a host."""
