@@ -10,6 +10,7 @@ from testbed import errors, show
 from testbed.engine.images import build_all
 from testbed.errors import BedError, UsageError
 from testbed.judge import exit_code
+from testbed.random_runs import RandomOptions, drawn, new_seed, save
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
 from testbed.verdict import Status, Verdict, worst
@@ -41,8 +42,20 @@ class Campaign:
     output: str
 
     def perform(self, words: tuple[str, ...], run_all: bool) -> int:
+        """The scenarios of these names or files, or all that are built in."""
+        return self._run(self._load(words, run_all))
+
+    def perform_random(self, options: RandomOptions) -> int:
+        """Random schedules; one that fails, or breaks its bed, is saved as a scenario file that repeats it."""
+        seed = new_seed() if options.seed is None else options.seed
+        loaded = drawn(options, seed, self.runs)
+        show.say(
+            f"seed {seed}: `testbed run --random {options.count} --seed {seed}` draws the same schedules for the same bed"
+        )
+        return self._run(loaded, saving=True)
+
+    def _run(self, loaded: list[LoadedScenario], *, saving: bool = False) -> int:
         """Run them; a scenario whose bed breaks does not keep the others from running."""
-        loaded = self._load(words, run_all)
         if self.keep and len(loaded) > 1:
             raise UsageError("--keep leaves one bed up: name one scenario")
         try:
@@ -67,16 +80,25 @@ class Campaign:
                     {"scenario": name, "status": "ERROR", "check": "", "summary": error.message.splitlines()[0]}
                 )
                 overview.append({"scenario": name, "status": "ERROR", "run": error.message.splitlines()[0]})
+                if saving:
+                    _save(one)
                 continue
             codes.append(exit_code(verdicts))
             rows += [{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)]
-            overview.append({"scenario": name, "status": worst(v.status for v in verdicts).name, "run": str(run.path)})
+            status = worst(verdict.status for verdict in verdicts)
+            overview.append({"scenario": name, "status": status.name, "run": str(run.path)})
             if self.output == "table":
                 show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
+            if saving and status is Status.FAIL:
+                _save(one)
         if self.output != "table":
             show.rows(rows, self.output)
         elif len(loaded) > 1:
-            show.table(overview, "\nall scenarios", ["status", "scenario", "run"])
+            if saving:
+                faults = {one.scenario.scenario: ", ".join(map(str, one.scenario.faults)) for one in loaded}
+                overview = [{**row, "faults": faults[row["scenario"]]} for row in overview]
+            columns = ["status", "scenario", *(["faults"] if saving else []), "run"]
+            show.table(overview, "\nall scenarios", columns)
         return combined(codes)
 
     def _load(self, words: tuple[str, ...], run_all: bool) -> list[LoadedScenario]:
@@ -91,6 +113,10 @@ class Campaign:
                 "no scenario named", hint="`testbed scenarios` lists the built-in ones; --all runs them all"
             )
         return [load_scenario(word, profile=self.profile, phones=self.phones) for word in words]
+
+
+def _save(loaded: LoadedScenario) -> None:
+    show.say(f"saved: {save(loaded)}; `testbed run {loaded.file}` repeats it")
 
 
 def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:

@@ -15,8 +15,6 @@ from testbed.scenario_model import Step
 
 FOREVER = float("inf")
 MAX_WINDOWS = 1000
-MOMENTARY = frozenset({"restart"})
-"""Over as soon as they are done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +61,7 @@ def _windows(step: Step, place: int, stretch: int, now_s: float, timers: Profile
     end_s = FOREVER
     if isinstance(step.until, Duration):
         end_s = step.until.seconds(timers) if stretch == 0 else now_s
-    elif isinstance(step.until, str) or step.inject.kind in MOMENTARY:
+    elif isinstance(step.until, str) or step.inject.fault.momentary:
         end_s = now_s
     for_s = step.for_.seconds(timers) if step.for_ else None
     if step.every is None or for_s is None:

@@ -170,6 +170,22 @@ def validate(files: tuple[str, ...]) -> int:
 @profile_option
 @phones_option
 @click.option("--all", "run_all", is_flag=True, help="all built-in scenarios that have this profile")
+@click.option(
+    "--random",
+    "count",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="N runs with faults at random, judged by invariants; a failing one is saved as a scenario file",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    metavar="NUMBER",
+    help="draw the same schedules as before, for instance 7 (a new one, which is printed)",
+)
+@click.option(
+    "-f", "files", multiple=True, metavar="COMPOSE", help="of random runs: compose files of the bed (bed.yaml)"
+)
 @click.option("--keep", is_flag=True, help="leave the bed up afterwards")
 @click.option("--name", default="", metavar="BED", help="name of the bed that is brought up (a new one for each run)")
 @click.option(
@@ -185,6 +201,9 @@ def run(
     profile: str | None,
     phones: int | None,
     run_all: bool,
+    count: int | None,
+    seed: int | None,
+    files: tuple[str, ...],
     keep: bool,
     name: str,
     runs: Path,
@@ -192,10 +211,24 @@ def run(
 ) -> int:
     """Run scenarios, each on a fresh bed, and judge what was recorded."""
     from testbed.campaign import Campaign
+    from testbed.random_runs import RandomOptions
 
-    return Campaign(profile=profile, phones=phones, keep=keep, bed=name, runs=runs, output=output).perform(
-        scenarios, run_all
+    campaign = Campaign(profile=profile, phones=phones, keep=keep, bed=name, runs=runs, output=output)
+    if count is None:
+        if seed is not None or files:
+            word = "--seed" if seed is not None else "-f"
+            raise UsageError(f"{word} belongs to random runs", hint="`testbed run --random 20 --seed 7`")
+        return campaign.perform(scenarios, run_all)
+    if scenarios or run_all:
+        raise UsageError("--random draws its own scenarios: name none, and leave --all out")
+    options = RandomOptions(
+        count=count,
+        seed=seed,
+        files=compose_files(files or ("bed.yaml",)),
+        phones=DEFAULT_PHONES if phones is None else phones,
+        profile=profile or "quick",
     )
+    return campaign.perform_random(options)
 
 
 @cli.command()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from testbed.checks.budget import HOST_START_S
 from testbed.checks.concerned import lies_between
 from testbed.checks.facts import FaultWindow, fault_windows
 from testbed.errors import UsageError
@@ -43,6 +44,15 @@ def is_partial(window: FaultWindow) -> bool:
     return kind is not None and kind.partial
 
 
+def _as_it_lasted(window: FaultWindow) -> FaultWindow:
+    """One of a kind that is over once it is done is so, however long the scenario held it: but for what its host takes to start."""
+    kind = KINDS.get(window.kind)
+    if kind is None or not kind.momentary:
+        return window
+    over_s = min(window.healed_s, window.certain_s + HOST_START_S)
+    return replace(window, healing_s=min(window.healing_s, over_s), healed_s=over_s)
+
+
 def fault_in(window: FaultWindow) -> Fault | None:
     """The fault as it was written; None where the record does not hold one that is known here."""
     words = window.parameters.get("at")
@@ -70,7 +80,7 @@ class Ways:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._windows = fault_windows(run)
+        self._windows = [_as_it_lasted(window) for window in fault_windows(run)]
         self._known: dict[tuple[str, tuple[str, ...], str, int, str], tuple[FaultWindow, ...]] = {}
 
     def on(self, way: Way) -> tuple[FaultWindow, ...]:

@@ -7,6 +7,7 @@ image of the user's own has no such socket: what comes closest there is said in 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field
 from testbed.duration import Duration, PositiveDuration
 from testbed.errors import UsageError
 from testbed.faults.base import AtRole, Family, Fault, Plan
+from testbed.faults.draw import Drawn, controls, milliseconds, servers
 from testbed.faults.target import places
 from testbed.topology import Host, Role, Topology
 
@@ -84,6 +86,19 @@ class _PageFault(_ApplicationFault):
     path: Path | None = None
     share: Percent = 100.0
 
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """At a host that is asked for pages: the first of its sort."""
+        firsts = [*servers(topology)[:1], *(controls(topology)[:1] if topology.with_role(Role.SLB) else ())]
+        if not firsts:
+            return None
+        path = {"path": "*"} if chance.random() < 0.5 else {}
+        return {"at": chance.choice(firsts), **path, **cls._drawn_values(chance)}
+
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {}
+
     def request(self, topology: Topology) -> Mapping[str, Any]:
         """``path`` (none: all but the health page) and ``share``."""
         return {"path": self.path, "share": self.share}
@@ -98,6 +113,10 @@ class HttpError(_PageFault):
     instead: ClassVar[str] = "{{reject: tcp/80 at {host}}} refuses its connections, {{stop: {host}}} ends it"
 
     status: Annotated[int, Field(ge=400, le=599)] = 500
+
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"status": chance.choice([404, 500, 503])}
 
     def request(self, topology: Topology) -> Mapping[str, Any]:
         """With the status."""
@@ -115,6 +134,10 @@ class HttpSlow(_PageFault):
     )
 
     by: Annotated[PositiveDuration, AfterValidator(_bearable)]
+
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"by": milliseconds(chance, 300, 1200)}
 
     def request(self, topology: Topology) -> Mapping[str, Any]:
         """With the delay in seconds."""
@@ -134,6 +157,12 @@ class RegisterReject(_ApplicationFault):
     text: Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_printable)] = DEFAULT_REFUSAL
     reset: bool = False
 
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """Where the phones are; they are reset, or nobody would notice."""
+        first = controls(topology)[:1]
+        return {"at": first[0], "reset": True} if first else None
+
     def request(self, topology: Topology) -> Mapping[str, Any]:
         """Text and reset."""
         return {"text": self.text, "reset": self.reset}
@@ -147,6 +176,12 @@ class Mute(_ApplicationFault):
     example: ClassVar[str] = "{mute: ccm-1}"
     roles: ClassVar[tuple[Role, ...]] = (Role.CALL_CONTROL,)
     instead: ClassVar[str] = "{{freeze: {host}}} stops its answers, {{cut-out: {host}}} drops them"
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """Any call control."""
+        names = controls(topology)
+        return {"at": chance.choice(names)} if names else None
 
     def request(self, topology: Topology) -> Mapping[str, Any]:
         """Nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -127,7 +128,18 @@ class Fault(BaseModel):
     partial: ClassVar[bool] = False
     """What it is at goes on working, but badly or by turns: who watches it need not notice, and no standby need step in."""
 
+    momentary: ClassVar[bool] = False
+    """Over as soon as it is done: healing it has nothing left to do."""
+
     at: str = Field(min_length=1, max_length=200)
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Mapping[str, Any] | None:
+        """One of this kind for a random schedule: its target in this bed and its parameters, as a scenario writes them. None: none here.
+
+        The same bed and the same state of ``chance`` give the same. A kind that does not say takes no part.
+        """
+        return None
 
     @property
     def alters_marks(self) -> bool:

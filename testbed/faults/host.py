@@ -6,9 +6,11 @@ acknowledges with nobody behind it, and after a power-off nothing at all.
 
 from __future__ import annotations
 
+from random import Random
 from typing import ClassVar
 
 from testbed.faults.base import EngineAction, Family, Fault, OnWorkload, Plan
+from testbed.faults.draw import Drawn, a_host
 from testbed.faults.link import LinkCut
 from testbed.topology import Topology
 
@@ -17,6 +19,12 @@ class _HostFault(Fault):
     family: ClassVar[Family] = "host"
     do: ClassVar[EngineAction]
     undo: ClassVar[EngineAction | None]
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """At a host that is asked for something."""
+        at = a_host(topology, chance)
+        return {"at": at} if at else None
 
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """One engine action and its opposite."""
@@ -66,6 +74,7 @@ class HostRestart(_HostFault):
         "the host's workload ends in order and starts again at once: connections closed, refused a moment"
     )
     example: ClassVar[str] = "{restart: ccm-1}"
+    momentary: ClassVar[bool] = True
     do: ClassVar[EngineAction] = "restart"
     undo: ClassVar[EngineAction | None] = "start"
 

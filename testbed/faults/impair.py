@@ -7,8 +7,10 @@ receiver is. ``towards``: only packets to and from a peer or a role. IPv4 only: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Self
+from random import Random
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +18,7 @@ from testbed.duration import PositiveDuration, parse_duration
 from testbed.errors import UsageError
 from testbed.faults import impairment_means
 from testbed.faults.base import Family, Fault, Plan
+from testbed.faults.draw import Drawn, a_host, milliseconds
 from testbed.faults.impairment import Impairment, Percent, Rate
 from testbed.faults.marking import Direction, ways_of
 from testbed.faults.target import BOTH, Place, addresses_of, places
@@ -34,6 +37,16 @@ class _Impairing(Fault):
     def impairment(self, timers: Profile) -> Impairment:
         """All that is bad about the link. ValueError where it is impossible."""
         raise NotImplementedError
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """A host's link, within what timers and TCP make up for."""
+        at = a_host(topology, chance)
+        return {"at": at, **cls._drawn_values(chance)} if at else None
+
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"by": chance.choice([1, 2, 5])}
 
     @property
     def alters_marks(self) -> bool:
@@ -98,6 +111,10 @@ class LinkImpair(_Impairing):
     reorder: Percent | None = None
     corrupt: Percent | None = None
 
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"delay": milliseconds(chance, 10, 40), "loss": chance.choice([2, 5])}
+
     def impairment(self, timers: Profile) -> Impairment:
         """As given."""
         return Impairment(
@@ -123,6 +140,10 @@ class LinkDelay(_Impairing):
     by: PositiveDuration
     jitter: PositiveDuration | None = None
 
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"by": milliseconds(chance, 10, 80)}
+
     def impairment(self, timers: Profile) -> Impairment:
         """A delay, and maybe jitter."""
         return Impairment(delay_s=self.by.seconds(timers), jitter_s=self.jitter.seconds(timers) if self.jitter else 0.0)
@@ -137,6 +158,10 @@ class LinkJitter(_Impairing):
 
     by: PositiveDuration
     delay: PositiveDuration | None = None
+
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"by": milliseconds(chance, 5, 20)}
 
     def impairment(self, timers: Profile) -> Impairment:
         """Jitter, around itself where no delay is given."""
@@ -167,6 +192,10 @@ class LinkRate(_Impairing):
 
     by: Rate
 
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"by": chance.choice(["1mbit", "2mbit", "10mbit"])}
+
     def impairment(self, timers: Profile) -> Impairment:
         """A rate."""
         return Impairment(rate_bit_s=self.by)
@@ -195,6 +224,10 @@ class LinkReorder(_Impairing):
 
     by: Percent
     delay: PositiveDuration = parse_duration("20ms")
+
+    @classmethod
+    def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
+        return {"by": chance.choice([5, 10]), "delay": milliseconds(chance, 10, 40)}
 
     def impairment(self, timers: Profile) -> Impairment:
         """A delay that some escape."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import ClassVar, Literal
 
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.errors import UsageError
 from testbed.faults.base import Command, Cycle, Family, Fault, InNic, Plan, Way, mark_of
+from testbed.faults.draw import Drawn, a_host, a_way, milliseconds
 from testbed.faults.target import BOTH, Place, places
 from testbed.topology import Topology
 
@@ -63,6 +65,12 @@ def table_act(place: Place, fault_id: str, text: str, cycle: Cycle | None = None
 class _LinkFault(Fault):
     family: ClassVar[Family] = "link"
 
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """A host's link, or a part of what passes there."""
+        at = a_way(topology, chance)
+        return {"at": at} if at else None
+
 
 class LinkCut(_LinkFault):
     """No packet in or out, one table with a chain a way."""
@@ -107,6 +115,12 @@ class LinkDown(_LinkFault):
     help: ClassVar[str] = "the host's interfaces are down: no ARP either, new connections to it fail with EHOSTUNREACH"
     example: ClassVar[str] = "{link-down: ccm-1}"
 
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """Whole hosts only."""
+        at = a_host(topology, chance)
+        return {"at": at} if at else None
+
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """Down; up and configured anew. Whole hosts only."""
         return Plan(acts=tuple(self._act(place) for place in places(topology, self.at)))
@@ -141,6 +155,12 @@ class LinkReject(_LinkFault):
 
     by: Literal["rst", "icmp"] = "rst"
 
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """Either way of refusing."""
+        found = super().drawn(topology, chance)
+        return found and {**found, "by": chance.choice(["rst", "icmp"])}
+
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """One table a host, on the way in."""
         return Plan(acts=tuple(self._act(place, fault_id) for place in places(topology, self.at, ("in",))))
@@ -165,6 +185,12 @@ class LinkFlap(_LinkFault):
 
     down: PositiveDuration = parse_duration("500ms")
     up: PositiveDuration = parse_duration("500ms")
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """Half a second, more or less."""
+        found = super().drawn(topology, chance)
+        return found and {**found, "down": milliseconds(chance, 300, 700), "up": milliseconds(chance, 300, 700)}
 
     def plan(self, topology: Topology, fault_id: str) -> Plan:
         """The table of a cut, put there and removed by turns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
@@ -9,6 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from testbed.dscp import code_point, name_of
 from testbed.errors import UsageError
 from testbed.faults.base import Family, Fault, InNic, Plan, Way
+from testbed.faults.draw import Drawn, a_way
 from testbed.faults.link import IPV4, chains, table_act
 from testbed.faults.target import BOTH, Place, places
 from testbed.topology import Topology
@@ -37,6 +39,12 @@ class _Marking(Fault):
     hinders: ClassVar[frozenset[str]] = frozenset()
 
     direction: Direction = "both"
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """Any link, any direction."""
+        at = a_way(topology, chance)
+        return {"at": at, "direction": chance.choice(["in", "out", "both"])} if at else None
 
     @property
     def alters_marks(self) -> bool:
@@ -74,6 +82,12 @@ class Remark(_Marking):
 
     from_: CodePoint = Field(alias="from")
     to: CodePoint
+
+    @classmethod
+    def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
+        """The mark of signalling becomes another."""
+        found = super().drawn(topology, chance)
+        return found and {**found, "from": "AF31", "to": chance.choice(["CS3", "EF", "default"])}
 
     @model_validator(mode="after")
     def _changes_something(self) -> Remark:

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from testbed.campaign import combined
+import pytest
+from recordings import bed
+
+from testbed.campaign import Campaign, combined
+from testbed.errors import EXIT_ENVIRONMENT, EngineError
+from testbed.random_runs import RandomOptions, as_loaded
+from testbed.random_schedule import random_scenario
+from testbed.recording import Run
+from testbed.scenario import LoadedScenario
+from testbed.verdict import Status, Verdict
 
 
 @pytest.mark.parametrize(
@@ -13,3 +22,35 @@ def test_several_exit_statuses_give_the_first_of_clean_up_environment_failure_in
     codes: list[int], status: int
 ):
     assert combined(codes) == status
+
+
+def verdicts(status: Status) -> list[Verdict]:
+    return [Verdict(check="invariants", status=status, summary="as told")]
+
+
+def test_of_random_runs_those_that_fail_or_break_the_bed_are_saved_with_the_command_that_repeats_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = {1: Status.PASS, 2: Status.FAIL, 3: Status.INCONCLUSIVE}
+
+    def run_scenario(loaded: LoadedScenario, *_: object) -> tuple[Run, list[Verdict]]:
+        number = int(loaded.scenario.scenario.rpartition("-")[2])
+        if number not in outcomes:
+            raise EngineError("it fell over")
+        return Run(tmp_path), verdicts(outcomes[number])
+
+    def drawn(options: RandomOptions, seed: int, runs: Path) -> list[LoadedScenario]:
+        return [as_loaded(random_scenario(bed(), seed, n, bed=["bed.yaml"]), runs) for n in range(1, options.count + 1)]
+
+    monkeypatch.setattr("testbed.campaign.run_scenario", run_scenario)
+    monkeypatch.setattr("testbed.campaign.build_all", lambda say: {})
+    monkeypatch.setattr("testbed.campaign.drawn", drawn)
+    campaign = Campaign(profile=None, phones=None, keep=False, bed="", runs=tmp_path, output="table")
+    options = RandomOptions(count=4, seed=None, files=(), phones=2, profile="quick")
+    assert campaign.perform_random(options) == EXIT_ENVIRONMENT
+    seed = next(tmp_path.glob("*.yaml")).name.split("-")[1]
+    assert {path.name for path in tmp_path.iterdir()} == {f"random-{seed}-{n}.scenario.yaml" for n in (2, 4)}
+    said = capsys.readouterr()
+    assert f"`testbed run --random 4 --seed {seed}`" in said.err
+    assert f"`testbed run {tmp_path}/random-{seed}-2.scenario.yaml` repeats it" in said.err
+    assert f"random-{seed}-3" in said.out

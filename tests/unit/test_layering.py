@@ -34,6 +34,7 @@ PURE = IN_CONTAINERS | {
     "scenario",
     "scenario_model",
     "schedule",
+    "random_schedule",
     "clashes",
     "topology",
     "verdict",

@@ -1,0 +1,62 @@
+"""`testbed run --random`: schedules of a seed, drawn for a bed, ready to run; those that fail are saved as scenario files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.address_block import FIGURE, AddressBlock
+from testbed.document import parse_document, validated
+from testbed.errors import UsageError
+from testbed.generation import BedSpec, resolve
+from testbed.random_schedule import random_scenario
+from testbed.scenario import SUFFIX, LoadedScenario, Scenario, dump_scenario, shipped_beds
+from testbed.scenario_model import registered_model
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomOptions:
+    """``count`` schedules of ``seed`` (None: a new one is drawn) for the bed of these compose files."""
+
+    count: int
+    seed: int | None
+    files: tuple[Path, ...]
+    phones: int
+    profile: str
+
+
+def new_seed() -> int:
+    """A seed that nobody has asked for, short enough to be typed."""
+    return secrets.randbelow(100_000)
+
+
+def drawn(options: RandomOptions, seed: int, runs: Path) -> list[LoadedScenario]:
+    """Every schedule of the seed, as if loaded from the file it is saved in if it fails. Starts nothing."""
+    spec = BedSpec(name="random", files=options.files, phones=options.phones, profile=options.profile)
+    topology, _ = resolve(spec, AddressBlock(FIGURE))
+    bed = bed_words(options.files)
+    return [as_loaded(random_scenario(topology, seed, number, bed=bed), runs) for number in range(1, options.count + 1)]
+
+
+def bed_words(files: Sequence[Path]) -> list[str]:
+    """Compose files as a scenario names them from anywhere: those that ship by name."""
+    shipped = shipped_beds().resolve()
+    return [file.name if file.resolve().parent == shipped else str(file.resolve()) for file in files]
+
+
+def as_loaded(scenario: Scenario, folder: Path) -> LoadedScenario:
+    """The scenario as if it had been read from its file in this folder, which need not be there yet."""
+    file = folder / (scenario.scenario + SUFFIX)
+    document = parse_document(dump_scenario(scenario).encode(), file=str(file))
+    return LoadedScenario(scenario=validated(document, registered_model()), file=file, document=document)
+
+
+def save(loaded: LoadedScenario) -> Path:
+    """Write it where it claims to lie; UsageError where that cannot be."""
+    try:
+        loaded.file.write_text(dump_scenario(loaded.scenario), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {loaded.file}: {error.strerror}", hint="--runs names another folder") from None
+    return loaded.file
