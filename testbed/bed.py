@@ -11,16 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from testbed import state
+from testbed import claims, leftovers, state
 from testbed.captures import Captures
+from testbed.claims import Claim
 from testbed.compose_file import NIC_SUFFIX
-from testbed.engine import compose, containers, streams
+from testbed.engine import compose, containers, orphans, streams
 from testbed.engine.role_streams import RoleStreams
 from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, UsageError
 from testbed.faults.probing import ProbePlan
 from testbed.generation import BedSpec, generate, with_addresses
 from testbed.history import Event, parse_event
 from testbed.injector import Injector
+from testbed.ledger import Ledger
 from testbed.live import Facts, Recorder
 from testbed.probing import Probing
 from testbed.topology import Role, Topology
@@ -40,9 +42,10 @@ class BedExists(UsageError):
 
 
 class Bed:
-    """One bed, up. Made by ``Bed.up`` or ``Bed.attach``; ``close`` ends our streams, ``down`` removes the bed."""
+    """One bed, up. ``Bed.up`` makes one that goes when this process dies, ``Bed.attach`` finds one that stands by itself; ``close`` ends
+    our streams and leaves it standing, ``down`` removes it."""
 
-    def __init__(self, topology: Topology, recorder: Recorder, progress: Progress) -> None:
+    def __init__(self, topology: Topology, recorder: Recorder, progress: Progress, claim: Claim | None = None) -> None:
         self.topology = topology
         self.recorder = recorder
         self.facts = Facts(topology, recorder)
@@ -50,6 +53,8 @@ class Bed:
         self._containers: dict[str, containers.Container] = {}
         self._nics: dict[str, containers.Container] = {}
         self.captures = Captures(lambda: self.topology, nic=lambda host: self._nics[host].id, record=self.record)
+        self._goes_with_us = claim is not None
+        self.ledger = Ledger(topology.bed, claim)
         self._roles = RoleStreams(lambda host: self._workload(host).id)
         self.injector = Injector(
             lambda: self.topology,
@@ -57,6 +62,7 @@ class Bed:
             nic=lambda host: self._nics[host].id,
             ask=self._roles.ask,
             record=self.record,
+            ledger=self.ledger,
         )
         self._stop_following = threading.Event()
         self._followed: set[str] = set()
@@ -76,26 +82,25 @@ class Bed:
         captures_folder: Path = Path("captures"),
     ) -> Bed:
         """Bring a bed up until every phone is registered. Captures at the hosts ``capture_at`` listen before any workload starts."""
-        state.bed_folder(spec.name)  # refuses a name that is none
+        claim = _claimed(spec.name, progress)
         avoid: list[str] = []
         while True:
             bed = None
             try:
-                bed = cls._started(spec, images, recorder, progress, check, capture_at, captures_folder, avoid)
+                bed = cls._started(spec, images, recorder, progress, check, capture_at, captures_folder, avoid, claim)
                 bed.refuse_strays()
                 bed.follow()
                 bed.wait_ready()
                 return bed
-            except BedExists:
-                raise
             except BaseException as error:
-                remove_started(spec.name, error)
+                again = isinstance(error, EngineError) and "overlap" in error.output and len(avoid) < MAX_BLOCKS_TRIED
+                remove_started(spec.name, error, None if again else claim)
                 # Somebody else's network came up in this block since it was chosen.
-                if isinstance(error, EngineError) and "overlap" in error.output and len(avoid) < MAX_BLOCKS_TRIED:
+                if again:
                     progress(f"the block {avoid[-1]} was taken meanwhile: trying another")
                     continue
                 if bed is not None:
-                    bed.close_quietly()
+                    bed._end_quietly()
                 raise
 
     @classmethod
@@ -109,14 +114,10 @@ class Bed:
         capture_at: Callable[[Topology], Sequence[str]],
         captures_folder: Path,
         avoid: list[str],
+        claim: Claim,
     ) -> Bed:
         """All containers started; the block that was chosen is added to ``avoid``, should it turn out to be taken."""
         with state.machine_lock():
-            if containers.containers(spec.name):
-                raise BedExists(
-                    f"a bed named {spec.name!r} is there already",
-                    hint=f"`testbed down --name {spec.name}`, or choose another --name",
-                )
             topology, file, block = generate(spec, images, check, avoid)
             avoid.append(block.cidr)
             progress(
@@ -125,16 +126,17 @@ class Bed:
             project = containers.project_of(spec.name)
             captured = capture_at(topology)
             nics = [host.name + NIC_SUFFIX for host in topology.hosts] if captured else []
-            compose.up(file, project=project, env=block.values, services=nics)
-        bed = cls(topology, recorder, progress)
+            env = {**block.values, orphans.VARIABLE: claim.mark.id}
+            compose.up(file, project=project, env=env, services=nics)
+        bed = cls(topology, recorder, progress, claim)
         try:
             bed.discover()
             if captured:
                 bed.captures.start(captured, captures_folder)
-                compose.up(file, project=project, env=block.values)
+                compose.up(file, project=project, env=env)
                 bed.discover()
         except BaseException:
-            bed.close_quietly()
+            bed._end_quietly()
             raise
         return bed
 
@@ -224,27 +226,35 @@ class Bed:
         )
 
     def close(self) -> None:
-        """End captures, heal faults, end our streams; the bed stays up."""
-        problems = self.injector.close()
-        self._roles.close()
-        self.captures.stop_all()
-        self._stop_following.set()
+        """End captures, heal faults, end our streams; the bed stays up, by itself from now on."""
+        problems = self._end()
+        if self._goes_with_us or not problems:
+            self.ledger.close()
         if problems:
             raise CleanupIncomplete(
                 "; ".join(problems), hint=f"`testbed down --name {self.topology.bed}` removes the bed with its faults"
             )
 
-    def close_quietly(self) -> None:
-        """Close while another error is on its way."""
+    def _end(self) -> list[str]:
+        """What could not be healed, in words."""
+        problems = self.injector.close()
+        self._roles.close()
+        self.captures.stop_all()
+        self._stop_following.set()
+        return problems
+
+    def _end_quietly(self) -> None:
+        """While another error is on its way, or the bed goes anyway."""
         with contextlib.suppress(BedError):
-            self.close()
+            self._end()
 
     def down(self) -> None:
         """Close, then remove the bed's containers, networks and files: with them goes what could not be healed."""
         try:
-            self.close_quietly()
+            self._end_quietly()
         finally:
-            remove(self.topology.bed)
+            leftovers.remove(self.topology.bed)
+        self.ledger.close()
 
     def __enter__(self) -> Bed:
         return self
@@ -312,18 +322,32 @@ class Bed:
         return self._containers[host]
 
 
-def remove(name: str) -> None:
-    """Remove a bed by its labels, with the files kept for it."""
-    containers.remove_bed(name)
-    state.forget_bed(name)
+def _claimed(name: str, progress: Progress) -> Claim:
+    """The claim upon a bed that is to come up: from now on it goes with us, and nobody else brings up one of this name."""
+    state.bed_folder(name)  # refuses a name that is none
+    leftovers.await_undone(name, progress)
+    with state.machine_lock():
+        if containers.containers(name) or claims.marks(name):
+            raise BedExists(
+                f"a bed named {name!r} is there already",
+                hint=f"`testbed down --name {name}`, or choose another --name",
+            )
+        state.forget_bed(name)
+        return Claim.take(name, "bed")
 
 
-def remove_started(name: str, error: BaseException) -> None:
-    """Remove what there is of a bed that could not be brought up; what stays is said instead of the error that is on its way."""
+def remove_started(name: str, error: BaseException, claim: Claim | None) -> None:
+    """Remove what there is of a bed that could not be brought up; what stays is said instead of the error that is on its way.
+
+    The claim, if it is over too, is kept where something stays: its watcher tries again once we are gone.
+    """
     try:
-        remove(name)
+        containers.remove_bed(name)
+        state.forget_bed(name)
     except CleanupIncomplete as incomplete:
         raise incomplete from error
     except BedError:
         # No engine answers any more: the error that is on its way says so.
         return
+    if claim is not None:
+        claim.release()

@@ -23,6 +23,8 @@ Several at once: the first of 6, 4, 1, 3, 5."""
 
 DEFAULT_BED = "bed"
 DEFAULT_PHONES = 12
+LOOK_AT_BEDS = frozenset({"up", "run", "status", "ls", "down", "phone", "fault"})
+"""Commands that first undo what a crash left, should its watcher be dead too."""
 
 output_option = click.option(
     "--output",
@@ -44,8 +46,14 @@ phones_option = click.option(
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="testbed")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Failover and QoS test-bed for IP telephony: phones, call control, SLB and phone services in containers, judged from captures."""
+    if context.invoked_subcommand in LOOK_AT_BEDS:
+        from testbed import leftovers, show
+
+        for problem in leftovers.undo_stale(show.say):
+            show.warning(problem)
 
 
 @cli.command()
@@ -114,22 +122,26 @@ def ls_command(output: str) -> int:
     """List the beds that are up on this machine."""
     from testbed import show, status
 
-    show.rows(status.beds(), output, columns=["bed", "hosts", "phones", "block", "profile", "state"])
+    show.rows(status.beds(), output, columns=["bed", "owner", "hosts", "phones", "block", "profile", "state", "faults"])
     return errors.EXIT_OK
 
 
 @cli.command()
 @name_option
 @click.option("--all", "all_beds", is_flag=True, help="every bed of this machine")
-def down(name: str, all_beds: bool) -> int:
+@click.option("--stale", is_flag=True, help="only what crashed: beds whose owner is gone")
+def down(name: str, all_beds: bool, stale: bool) -> int:
     """Remove a bed: containers, networks and files."""
-    from testbed import bed, show
+    from testbed import leftovers, show
     from testbed.engine.containers import containers
 
+    if stale:
+        leftovers.await_all_undone(show.say)
+        return errors.EXIT_OK
     there = {container.bed for container in containers()}
     names = sorted(there) if all_beds else [name]
     for one in names:
-        bed.remove(one)
+        leftovers.remove(one)
         show.say(f"bed {one}: removed" if one in there else f"bed {one}: there was none")
     return errors.EXIT_OK
 

@@ -47,7 +47,6 @@ def generate(
     config = within_block(with_nics(config, topology, images), block)
     values = {**block.values, "IDLE_TIMEOUT": f"{topology.timers.idle_s:g}"}
     folder = state.bed_folder(spec.name)
-    state.forget_bed(spec.name)
     for host in topology.hosts:
         service = config["services"][host.name]
         if service.get("volumes"):

@@ -14,6 +14,7 @@ from typing import Any
 from testbed.engine import containers, streams
 from testbed.errors import BedError, EngineError, Unsupported, UsageError
 from testbed.faults.base import Act, AtRole, Either, Fault, InNic, OnWorkload, Plan
+from testbed.ledger import Ledger
 from testbed.topology import Topology
 
 NIC_COMMAND = ("python3", "-m", "testbed.roles.nic")
@@ -54,7 +55,7 @@ class Injected:
 
 class Injector:
     """Faults of one bed: ``topology`` gives it as it is now, ``workload`` and ``nic`` the id of a host's container, ``ask`` a host's
-    role; ``record`` writes an event. Several threads may inject and heal."""
+    role; ``record`` writes an event, ``ledger`` keeps what has to be undone should we die. Several threads may inject and heal."""
 
     def __init__(
         self,
@@ -64,8 +65,10 @@ class Injector:
         nic: Callable[[str], str],
         ask: Callable[[str, dict[str, Any]], Mapping[str, Any]],
         record: Callable[..., None],
+        ledger: Ledger,
     ) -> None:
         self._topology, self._workload, self._nic, self._ask, self._record = topology, workload, nic, ask, record
+        self._ledger = ledger
         self._holders: dict[str, streams.ExecStream] = {}
         self._features: dict[str, frozenset[str]] = {}
         self._injected: list[Injected] = []
@@ -104,11 +107,13 @@ class Injector:
         parameters = fault.model_dump(mode="json", by_alias=True)
         self._record("FaultIntended", **particulars, fault=parameters)
         try:
+            self._ledger.intend(fault_id, fault, plan)
             acts = [self._chosen(act) for act in plan.acts]
             for number, act in enumerate(acts):
                 injected.performed.append(self._do(act, fault_id if len(acts) == 1 else f"{fault_id}.{number}"))
         except Unsupported as error:
             injected.healed = True
+            self._ledger.healed(fault_id)
             self._record("FaultUnsupported", **particulars, error=error.message)
             raise
         except BedError as error:
@@ -211,7 +216,9 @@ class Injector:
         more: dict[str, Any] = {"residue": residue} if residue else {}
         more |= {"turns": turns} if turns else {}
         self._record("FaultHealed", **self._particulars(injected), began_s=began_s, effect_s=effect_s, **more)
-        if residue:
+        if not residue:
+            self._ledger.healed(injected.fault_id)
+        else:
             raise EngineError(f"{injected.fault} left behind: {'; '.join(residue)}")
 
     def _undo(self, done: _Performed) -> tuple[float, list[str], list[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed import show, state
+from testbed import claims, journal, show, state
 from testbed.bed import Bed
 from testbed.engine import containers
 from testbed.errors import BedError, UsageError
@@ -63,7 +63,7 @@ def print_status(bed: Bed, output: str) -> None:
 
 
 def beds() -> list[dict[str, Any]]:
-    """One record a bed that has containers on this machine."""
+    """One record a bed that has containers on this machine: who has it, and which faults are held in it."""
     found: dict[str, list[containers.Container]] = {}
     for container in containers.containers():
         found.setdefault(container.bed, []).append(container)
@@ -74,11 +74,19 @@ def beds() -> list[dict[str, Any]]:
         records.append(
             {
                 "bed": name,
+                "owner": _owner(name, known=topology is not None),
                 "hosts": sum(c.is_nic for c in members),
                 "phones": len(topology.phones) if topology else None,
                 "block": topology.prefix if topology else "(its files are gone)",
                 "profile": topology.profile if topology else None,
                 "state": ", ".join(states),
+                "faults": [f"{entry.kind} {entry.target}" for entry in journal.read(name).open.values()],
             }
         )
     return records
+
+
+def _owner(name: str, *, known: bool) -> str:
+    """A bed without a claim stands; whether one whose files are elsewhere has an owner, nobody here can say."""
+    holders = [claims.holder_of(mark) for mark in claims.marks(name) if mark.what == "bed"]
+    return holders[0] if holders else "standing" if known else "unknown"

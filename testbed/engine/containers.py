@@ -144,8 +144,9 @@ def moment_of(container_id: str, action: str, since_s: float) -> float | None:
     return _call("read the engine's events", ask)
 
 
-def remove_bed(bed: str) -> None:
-    """Remove every container and network that carries this bed's label or project; CleanupIncomplete names what stayed."""
+def remove_bed(bed: str) -> list[str]:
+    """Remove every container, network and volume that carries this bed's label or project, and name them; CleanupIncomplete names
+    what stayed."""
     project = project_of(bed)
 
     def kill_and_remove(container_id: str) -> None:
@@ -167,18 +168,41 @@ def remove_bed(bed: str) -> None:
             for future in [pool.submit(kill_and_remove, i) for i in workloads_first if i]
             if (error := future.exception())
         ]
-    networks = _call(
-        "list networks", lambda c: [str(n.id) for n in c.networks.list(filters={"label": f"{PROJECT_LABEL}={project}"})]
-    )
-    for network in networks:
-        try:
-            _remove_network(network)
-        except EngineError as error:
-            problems.append(str(error))
+    networks, volumes = _networks_and_volumes(project)
+    for remove, found in ((_remove_network, networks), (_remove_volume, volumes)):
+        for one in found:
+            try:
+                remove(one)
+            except EngineError as error:
+                problems.append(str(error))
     if problems:
         raise CleanupIncomplete(
             f"bed {bed}: " + "; ".join(problems), hint=f"try `testbed down --name {bed}` again; see `docker network ls`"
         )
+    return [
+        f"{len(found)} {what}"
+        for what, found in (("containers", ids), ("networks", networks), ("volumes", volumes))
+        if found
+    ]
+
+
+def _networks_and_volumes(project: str) -> tuple[list[str], list[str]]:
+    """Ids of a project's networks, and names of its volumes."""
+
+    def ask(client: DockerClient) -> tuple[list[str], list[str]]:
+        filters = {"label": f"{PROJECT_LABEL}={project}"}
+        networks = [str(network.id) for network in client.networks.list(filters=filters)]
+        return networks, [str(volume.id) for volume in client.volumes.list(filters=filters)]
+
+    return _call("list networks and volumes", ask)
+
+
+def _remove_volume(name: str) -> None:
+    def act(client: DockerClient) -> None:
+        with contextlib.suppress(NotFound):
+            client.api.remove_volume(name, force=True)
+
+    _call("remove a volume", act)
 
 
 # A network keeps "active endpoints" for a moment after its containers went.

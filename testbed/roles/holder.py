@@ -176,7 +176,10 @@ class Holder:
     def _record(self, fault_id: str, held: Held, lease_s: float | None) -> None:
         self._records.mkdir(parents=True, exist_ok=True)
         record = {"id": fault_id, "undo": held.undo, "time_s": time.time(), "lease_s": lease_s, "pid": os.getpid()}
-        self._path(fault_id).write_text(json.dumps(record), encoding="utf-8")
+        # At once: a record that is half written must not be taken for one whose holder died.
+        new = self._path(fault_id).with_suffix(".new")
+        new.write_text(json.dumps(record), encoding="utf-8")
+        new.rename(self._path(fault_id))
 
     def _path(self, fault_id: str) -> Path:
         return self._records / f"{fault_id}.json"

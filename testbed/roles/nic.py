@@ -3,6 +3,7 @@
 ``hold``     process 1: sets addresses and routes from the environment, removes the default route, waits for SIGTERM.
 ``configure`` the first thing that ``hold`` does, done again: after a link was down.
 ``serve``    one per orchestrator, started by ``docker exec -i``: holds link faults (``testbed.roles.holder``).
+``heal``     undoes what no living holder holds (``testbed.roles.remains``).
 ``capture``  tcpdump with a canary frame at both ends; ends when its input closes.
 
 Environment of ``hold``: TESTBED_ADDRESSES (space-separated, added to the interface whose subnet has them), TESTBED_LOCAL_PREFIX (CIDR
@@ -21,6 +22,7 @@ import time
 
 from testbed.roles.holder import serve
 from testbed.roles.namespace import device_of, run
+from testbed.roles.remains import heal
 
 CANARY_ETHERTYPE = 0x88B5
 """IEEE 802 local experimental EtherType: no protocol of the bed uses it, and faults (IP only) let it pass."""
@@ -124,10 +126,12 @@ def main(argv: list[str]) -> int:
         configure()
     elif argv == ["serve"]:
         serve()
+    elif argv == ["heal"]:
+        print(json.dumps(heal()), flush=True)
     elif len(argv) == 3 and argv[0] == "capture":
         return capture(argv[1], argv[2])
     else:
-        print("usage: nic hold | configure | serve | capture ADDRESS HOST", file=sys.stderr)
+        print("usage: nic hold | configure | serve | heal | capture ADDRESS HOST", file=sys.stderr)
         return 2
     return 0
 

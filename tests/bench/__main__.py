@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed import bed as bed_module
-from testbed import state
+from testbed import leftovers, state
 from testbed.engine import compose, containers
 from testbed.engine.images import build_all
 from testbed.generation import BedSpec
@@ -62,7 +62,7 @@ def _up_seconds(spec: BedSpec, images: dict[str, str]) -> float:
     bed.close()
     shutil.rmtree(_kept(), ignore_errors=True)
     shutil.copytree(state.bed_folder(NAME), _kept())
-    bed_module.remove(NAME)
+    leftovers.remove(NAME)
     return took
 
 
@@ -71,7 +71,7 @@ def _compose_seconds() -> float:
     file = _kept() / "compose.yaml"
     file.write_text(file.read_text().replace(str(state.bed_folder(NAME)), str(_kept())))
     took = seconds(lambda: compose.up(file, project=containers.project_of(NAME), env={}))
-    bed_module.remove(NAME)
+    leftovers.remove(NAME)
     shutil.rmtree(_kept())
     return took
 

@@ -12,6 +12,25 @@ from testbed.errors import EngineError, Unsupported, UsageError
 from testbed.faults import fault_of
 from testbed.faults.base import Command, Either, Fault, InNic, Plan
 from testbed.injector import Injector
+from testbed.ledger import Ledger
+
+
+class InMemory(Ledger):
+    """A ledger without a file: which faults are open, and what the engine's log had when each was written down."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__("b")
+        self.open: dict[str, list[str]] = {}
+        self.full = False
+        self._log = log
+
+    def intend(self, fault_id: str, fault: Fault, plan: Plan) -> None:
+        if self.full:
+            raise EngineError("the journal cannot be written")
+        self.open[fault_id] = list(self._log)
+
+    def healed(self, fault_id: str) -> None:
+        self.open.pop(fault_id, None)
 
 
 class Engine:
@@ -23,6 +42,7 @@ class Engine:
         self.obeys = True
         self.moment: float | None = None
         self.role_answers = True
+        self.ledger = InMemory(self.log)
 
     def signal_host(self, container_id: str, action: str) -> None:
         self.log.append(action)
@@ -61,7 +81,9 @@ def injector_of(engine: Engine) -> Injector:
         engine.log.append(f"{host} {request['op']}")
         return {"effect_s": 5.0 if request["op"] == "fault" else 9.0}
 
-    return Injector(topology, workload=lambda host: host, nic=lambda host: host, ask=ask, record=record)
+    return Injector(
+        topology, workload=lambda host: host, nic=lambda host: host, ask=ask, record=record, ledger=engine.ledger
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,3 +244,30 @@ def test_a_role_that_ended_meanwhile_counts_as_healed_and_one_that_runs_and_is_s
     engine.state = "exited"
     faults.heal(injected)
     assert engine.log[-1] == "FaultHealed"
+
+
+def test_a_fault_is_in_the_ledger_before_anything_is_touched_and_until_it_is_healed(engine: Engine):
+    faults = injector_of(engine)
+    injected = faults.inject(fault_of("kill", "ccm-1"))
+    assert engine.ledger.open == {injected.fault_id: ["FaultIntended"]}
+    faults.heal(injected)
+    assert engine.ledger.open == {}
+
+
+def test_a_fault_that_cannot_be_written_down_is_not_done(engine: Engine):
+    engine.ledger.full = True
+    faults = injector_of(engine)
+    with pytest.raises(EngineError, match="cannot be written"):
+        faults.inject(fault_of("kill", "ccm-1"))
+    assert engine.state == "running"
+    engine.ledger.full = False
+    faults.inject(fault_of("kill", "ccm-1"))
+
+
+def test_a_fault_that_left_something_behind_stays_in_the_ledger(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    faults = injector_of(engine)
+    Holders(engine, faults, monkeypatch, undo={"effect_s": 3.0, "residue": ["left: a table"], "turns": []})
+    injected = faults.inject(fault_of("cut", "ccm-1"))
+    with pytest.raises(EngineError, match="left behind"):
+        faults.heal(injected)
+    assert list(engine.ledger.open) == [injected.fault_id]

@@ -1,0 +1,155 @@
+"""Who answers for what: a file locked for as long as its owner lives, and a watcher behind it for when the owner dies.
+
+One claim is a file ``claims/BED.ID.WHAT`` below the home folder: ``bed`` for a bed that goes with its owner, ``faults`` for faults an
+owner holds in a bed. The kernel lets go of the lock however the owner ends. An owner that ends in order removes the file first, so a
+file nobody locks is a crash. A bed without a claim stands by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from testbed import state
+
+What = Literal["bed", "faults"]
+
+WATCHER_END_TIMEOUT_S = 5
+_PACKAGES = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A claim as its file's name says it."""
+
+    bed: str
+    id: str
+    what: What
+
+    @property
+    def file(self) -> Path:
+        return folder() / f"{self.bed}.{self.id}.{self.what}"
+
+
+class Claim:
+    """A claim that this process holds. Made by ``Claim.take``; ``release`` says that all is in order."""
+
+    def __init__(self, mark: Mark, descriptor: int, watcher: subprocess.Popen[bytes]) -> None:
+        self.mark = mark
+        self._descriptor, self._watcher = descriptor, watcher
+
+    @classmethod
+    def take(cls, bed: str, what: What) -> Claim:
+        """Lock a new claim, and start its watcher: before the first thing is done that would have to be undone."""
+        mark = Mark(bed=bed, id=uuid.uuid4().hex[:8], what=what)
+        folder().mkdir(parents=True, exist_ok=True)
+        # Nobody may see the file before it is locked, or take it for a crash.
+        new = mark.file.with_suffix(".new")
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, json.dumps({"owner": os.getpid()}).encode())
+            new.rename(mark.file)
+            return cls(mark, descriptor, _watcher(mark))
+        except BaseException:
+            for file in (new, mark.file):
+                file.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
+
+    def release(self) -> None:
+        """Nothing is left to undo; the watcher ends."""
+        self.mark.file.unlink(missing_ok=True)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._watcher.wait(WATCHER_END_TIMEOUT_S)
+
+
+def _watcher(mark: Mark) -> subprocess.Popen[bytes]:
+    """In a session of its own: what ends the owner, its process group or its terminal does not end the watcher."""
+    with log_file(mark.bed).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "testbed.watcher", mark.file.name],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=_PACKAGES,
+            env={**os.environ, "TESTBED_HOME": str(state.home())},
+        )
+
+
+def folder() -> Path:
+    """Where the claims of this home lie."""
+    return state.home() / "claims"
+
+
+def log_file(bed: str) -> Path:
+    """What the watchers of a bed have to say."""
+    file = state.bed_folder(bed) / "watcher.log"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def mark_named(name: str) -> Mark | None:
+    """The mark of a file of this name; None where it is none."""
+    parts = name.split(".")
+    if len(parts) != 3 or not state.NAME.fullmatch(parts[0]):
+        return None
+    if parts[2] == "bed":
+        return Mark(bed=parts[0], id=parts[1], what="bed")
+    return Mark(bed=parts[0], id=parts[1], what="faults") if parts[2] == "faults" else None
+
+
+def marks(bed: str | None = None) -> list[Mark]:
+    """All claims of this home, or those upon one bed."""
+    try:
+        found = [mark_named(path.name) for path in sorted(folder().iterdir())]
+    except FileNotFoundError:
+        return []
+    return [mark for mark in found if mark and bed in (None, mark.bed)]
+
+
+def take_over(mark: Mark, *, wait: bool = False) -> int | None:
+    """The lock of a claim whose owner is dead, as a descriptor, and on record that we heal. None: the owner (or another healer)
+    lives, or it ended in order. ``wait``: until it ends, one way or the other."""
+    try:
+        descriptor = os.open(mark.file, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if os.fstat(descriptor).st_nlink:
+            os.pwrite(descriptor, json.dumps({"healer": os.getpid()}).encode().ljust(40), 0)
+            return descriptor
+    except BlockingIOError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def holder_of(mark: Mark) -> str:
+    """In words: who has this claim."""
+    try:
+        said = json.loads(mark.file.read_bytes())
+    except (OSError, ValueError):
+        said = {}
+    if isinstance(said, dict) and "owner" in said:
+        return f"running (process {said['owner']})"
+    return "crashed, being healed" if isinstance(said, dict) and "healer" in said else "unknown"
+
+
+def forget(bed: str) -> None:
+    """Drop every claim upon a bed that is no more."""
+    for mark in marks(bed):
+        mark.file.unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""Claims: locked while their owner lives, gone when it ended in order, and otherwise a watcher's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed import claims
+from testbed.claims import Claim, Mark
+from testbed.engine import orphans
+from testbed.waiting import wait_until
+
+OWNER = """
+import sys, time
+from testbed.claims import Claim
+claim = Claim.take("b", "bed")
+print("taken", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TESTBED_HOME", str(tmp_path))
+    # No engine answers: a watcher that thinks it has to act says so, and leaves the claim.
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    return tmp_path
+
+
+def owner(code: str = OWNER) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "taken\n"
+    return process
+
+
+def watchers(home: Path) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if b"testbed.watcher" in words and f"TESTBED_HOME={home}".encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                pass
+    return found
+
+
+def test_a_claim_that_is_released_leaves_neither_file_nor_watcher(home: Path):
+    claim = Claim.take("b", "bed")
+    assert claims.marks() == [claim.mark]
+    assert claims.holder_of(claim.mark) == f"running (process {os.getpid()})"
+    assert len(watchers(home)) == 1
+    claim.release()
+    claim.release()
+    assert claims.marks() == []
+    assert watchers(home) == []
+
+
+def test_a_claim_cannot_be_taken_over_while_its_owner_lives():
+    claim = Claim.take("b", "faults")
+    try:
+        assert claims.take_over(claim.mark) is None
+        assert claims.marks("b") == [claim.mark]
+        assert claims.marks("c") == []
+    finally:
+        claim.release()
+
+
+def test_the_watcher_takes_over_when_the_owner_is_killed_with_its_whole_group(home: Path):
+    process = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "taken\n"
+    [mark] = claims.marks()
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            wait_until(
+                lambda: b"watcher" in Path(f"/proc/{watchers(home)[0]}/cmdline").read_bytes(),
+                awaited="watcher",
+                timeout_s=5,
+            )
+            assert process.poll() is None
+            if ignores(watchers(home)[0]):
+                os.kill(watchers(home)[0], number)
+        os.killpg(process.pid, signal.SIGKILL)
+        wait_until(lambda: claims.holder_of(mark) == "crashed, being healed", awaited="the watcher", timeout_s=10)
+        assert claims.take_over(mark) is None
+    finally:
+        process.kill()
+        process.wait()
+        for pid in watchers(home):
+            os.kill(pid, signal.SIGKILL)
+    lock = wait_until(lambda: claims.take_over(mark), awaited="the lock", timeout_s=5)
+    os.close(lock)
+
+
+def ignores(pid: int) -> bool:
+    """Whether a process ignores SIGINT by now."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn")]
+    return bool(int(line.split()[1], 16) & 1 << (signal.SIGINT - 1))
+
+
+@pytest.mark.parametrize("name", ["", "b", "b.x", "b.x.other", "b.x.new", "B.x.bed", "../b.x.bed", "b.x.bed.y"])
+def test_other_files_are_no_claims(name: str):
+    assert claims.mark_named(name) is None
+
+
+def test_the_name_of_a_claim_says_all_of_it():
+    mark = Mark(bed="a-b_c", id="12ab34cd", what="faults")
+    assert claims.mark_named(mark.file.name) == mark
+
+
+def test_dropping_the_claims_upon_a_bed_leaves_those_upon_others():
+    one, other = Claim.take("b", "bed"), Claim.take("c", "bed")
+    try:
+        claims.forget("b")
+        assert claims.marks() == [other.mark]
+    finally:
+        one.release()
+        other.release()
+
+
+def test_orphans_are_found_by_the_claim_in_their_environment_children_included_and_others_spared():
+    def sleeper(claim: str) -> subprocess.Popen[bytes]:
+        env = {**os.environ, orphans.VARIABLE: claim}
+        return subprocess.Popen(["sh", "-c", "sleep 60 & wait"], env=env)
+
+    mine, others = sleeper("1111aaaa"), sleeper("1111aaaab")
+    try:
+        wait_until(
+            lambda: Path(f"/proc/{mine.pid}/task/{mine.pid}/children").read_text().strip(), awaited="child", timeout_s=5
+        )
+        assert len(orphans.end("1111aaaa")) == 2
+        assert mine.wait(5) == -signal.SIGKILL
+        assert others.poll() is None
+        wait_until(lambda: orphans.end("1111aaaa") == [], awaited="their end", timeout_s=5)
+    finally:
+        assert len(orphans.end("1111aaaab")) in (1, 2)
+        others.wait(5)
