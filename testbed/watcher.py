@@ -15,7 +15,7 @@ from testbed import claims
 
 def main(name: str) -> int:
     """Exit status 0: there was nothing to do, or it is done; 1: it is left for the next command of the test-bed."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     mark = claims.mark_named(name)
     if mark is None:

@@ -101,7 +101,7 @@ def test_the_watcher_takes_over_when_the_owner_is_killed_with_its_whole_group(ho
 
 
 def ignores(pid: int) -> bool:
-    """Whether a process ignores SIGINT by now."""
+    """Whether a process ignores SIGINT by now, the last of those it ignores."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn")]
     return bool(int(line.split()[1], 16) & 1 << (signal.SIGINT - 1))
 
