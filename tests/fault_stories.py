@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from probe_wire import Links, Out, Packet, Prober
@@ -143,7 +144,7 @@ def flap(variant: Variant) -> Recording:
     """Cut for half a second, whole for half a second."""
     recording = begun("flap", "web-1", "web-1")
     turns = [(EFFECT_S - 0.01 + place * TURN_S, place % 2 == 0) for place in range(10)]
-    recording.change("FaultHealed", turns=[[T0 + at_s, done] for at_s, done in turns])
+    recording.change("FaultHealed", turns=[[T0 + at_s - 0.005, T0 + at_s + 0.005, done] for at_s, done in turns])
 
     def hit(at_s: float) -> bool:
         if variant == "no-op" or at_s < turns[0][0]:
@@ -177,7 +178,15 @@ def marking(kind: str, old: int | None, new: int, **parameters: Any) -> Callable
 def impaired(kind: str, way: str, passes: Callable[[Packet, random.Random], list[Out]], **parameters: Any):  # type: ignore[no-untyped-def]
     def story(variant: Variant) -> Recording:
         hit, chance = active(variant), random.Random(7)
-        links = Links({("web-1", way): lambda packet: passes(packet, chance) if hit(packet.at_s) else [Out()]})
+
+        def through(packet: Packet) -> list[Out]:
+            if not hit(packet.at_s):
+                return [Out()]
+            # What waits when the queue is taken away leaves at once.
+            left_s = max(0.0, HEALING_S + 0.005 - packet.at_s) if variant == "real" else 1e9
+            return [replace(out, delay_s=min(out.delay_s, left_s)) for out in passes(packet, chance)]
+
+        links = Links({("web-1", way): through})
         fault = fault_of(kind, "web-1", **parameters)
         return probed(begun(kind, "web-1", "web-1", **parameters), fault, links)
 

@@ -29,7 +29,7 @@ JITTER_SPREAD = (0.6, 1.5)
 SHARP_S = 0.001
 """A delay below it is not told from a busy machine."""
 RATE_TOLERANCE_SHARE = 0.2
-FASTER = 2.0
+FASTER = 3.0
 """A train of probes that went through at this many times the rate did not meet it."""
 FRAME_OVERHEAD_BYTES = 42
 """Ethernet, IP and ICMP headers around a probe."""
@@ -132,7 +132,11 @@ class _Way:
         units = self._units(took_s > limit_s, through)
         if certain:
             window = self.window
-            part = whole_effect(units, window, end_within_s=IMPAIRED_END_S + delay_s + jitter_s)
+            part = whole_effect(
+                _not_waiting(units, window, delay_s + jitter_s),
+                window,
+                end_within_s=IMPAIRED_END_S + delay_s + jitter_s,
+            )
         else:
             late = 1.0 if not jitter_s else (delay_s + jitter_s - (limit_s - usual_s)) / (2 * jitter_s)
             part = share_effect(units, self.window, share=min(1.0, late) * (1 - reorder), word="delayed")
@@ -140,7 +144,10 @@ class _Way:
         return _with_delay(part, self.where, late_s - usual_s, delay_s, jitter_s, all_late=certain)
 
     def _rate(self, rate_bit_s: float, wait_s: float) -> Part:
-        """Trains: how fast each one's packets followed each other behind the link."""
+        """Trains: how fast each one's packets followed each other behind the link.
+
+        The slope of a line through their times, which jitter does not bend as it does the time from first to last.
+        """
         burst = self.view.lane.burst
         bits = (self.view.lane.size_bytes + FRAME_OVERHEAD_BYTES) * 8
         exit_s = self.view[self._exit].time_s
@@ -149,20 +156,26 @@ class _Way:
             train = exit_s[begin : begin + burst]
             if self.keep[begin : begin + burst].all() and not np.isnan(train).any():
                 starts.append(float(self._entered.time_s[begin]))
-                speeds.append((burst - 1) * bits / max(1e-6, float(train.max() - train.min())))
+                speeds.append(bits / max(1e-6, float(np.polyfit(np.arange(burst), train - train[0], 1)[0])))
                 places.append(begin)
         speed = np.array(speeds)
         column = self.view[self._passed if self._passed == "out" else "in"]
-        units = Units.ordered(
+        everyone = Units.ordered(
             self.where,
             np.array(starts),
             speed < FASTER * rate_bit_s,
             column.index[np.array(places, np.int64)],
             column.packets,
         )
+        units = _not_waiting(everyone, self.window, wait_s + burst * bits / rate_bit_s)
         part = whole_effect(units, self.window, end_within_s=IMPAIRED_END_S + wait_s + 1.0)
-        before, during, _ = parts_of_time(units, self.window)
+        before, during, _ = parts_of_time(everyone, self.window)
         return _with_rate(part, self.where, speed[before], speed[during], rate_bit_s)
+
+
+def _not_waiting(units: Units, window: FaultWindow, wait_s: float) -> Units:
+    """Without those that may have waited in the queue when it was taken away: they left at once."""
+    return units.within((units.time_s < window.healing_s - wait_s) | (units.time_s > window.healing_s))
 
 
 _NAMES = (

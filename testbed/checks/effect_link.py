@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,57 +95,67 @@ def prove_flap(observed: Observed, window: FaultWindow) -> Effect:
     return combined(window, parts, observed.probes.doubts)
 
 
-def _turns(window: FaultWindow) -> dict[str, list[tuple[float, bool]]]:
-    """Host -> when it was cut (True) and healed (False), by its holder's clock. Hosts follow each other, the last one first."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Turn:
+    """The holder cut the link, or healed it, between these instants (realtime seconds)."""
+
+    began_s: float
+    effect_s: float
+    cut: bool
+
+
+def _turns(window: FaultWindow) -> dict[str, list[_Turn]]:
+    """Host -> its turns, by its holder's clock. Hosts follow each other, the last one first."""
     recorded = window.healed.event.data.get("turns") if window.healed else None
-    found: list[list[tuple[float, bool]]] = []
+    found: list[list[_Turn]] = []
     last_s = float("inf")
     for turn in recorded if isinstance(recorded, list) else ():
-        if not (isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], int | float)):
+        if not (isinstance(turn, list) and len(turn) == 3 and all(isinstance(word, int | float) for word in turn)):
             return {}
         if turn[0] < last_s:
             found.append([])
         last_s = float(turn[0])
-        found[-1].append((last_s, bool(turn[1])))
+        found[-1].append(_Turn(began_s=last_s, effect_s=float(turn[1]), cut=bool(turn[2])))
     return dict(zip(reversed(window.hosts), found, strict=False))
 
 
-def _flapping(view: LaneView, units: Units, window: FaultWindow, turns: Sequence[tuple[float, bool]]) -> Part:
+def _flapping(view: LaneView, units: Units, window: FaultWindow, turns: Sequence[_Turn]) -> Part:
     """Each turn of its own is a small fault: everything hit from it to the next, nothing hit afterwards."""
     if not turns:
         return Part(doubts=("the holder did not say when it turned",))
-    ends = [time_s for time_s, _ in turns[1:]] + [window.healing_s]
+    healing = _Turn(began_s=window.healing_s, effect_s=window.healed_s, cut=False)
+    ends = [*turns[1:], healing]
     doubts, latencies = [], []
     first: Part | None = None
     last: Part | None = None
-    for number, ((time_s, cut), end_s) in enumerate(zip(turns, ends, strict=True), 1):
-        if not cut:
+    for number, (turn, end) in enumerate(zip(turns, ends, strict=True), 1):
+        if not turn.cut:
             continue
-        until_s = ends[number] if number < len(ends) else window.healing_s
-        healed_s = end_s if number < len(turns) else window.healed_s
-        turn = replace(
+        until_s = ends[number].began_s if number < len(ends) else window.healing_s
+        own = replace(
             window,
-            began_s=time_s if number > 1 else window.began_s,
-            effect_s=time_s,
-            healing_s=end_s,
-            healed_s=healed_s,
+            began_s=turn.began_s if number > 1 else window.began_s,
+            effect_s=turn.effect_s,
+            healing_s=end.began_s,
+            healed_s=end.effect_s,
         )
         # Two probes at least: a shorter turn may pass between them.
-        if end_s - time_s < 2 * view.lane.period_s:
+        if end.began_s - turn.effect_s < 2 * view.lane.period_s:
             continue
-        since_s = turns[number - 2][0] if number > 1 else -np.inf
+        since_s = turns[number - 2].effect_s if number > 1 else -np.inf
         keep: Mask = (units.time_s >= since_s) & (units.time_s < (until_s if number < len(turns) else np.inf))
-        last = whole_effect(units.within(keep), turn, end_within_s=CUT_END_S)
+        last = whole_effect(units.within(keep), own, end_within_s=CUT_END_S)
         first = first or last
         doubts += [f"turn {number}: {doubt}" for doubt in last.doubts]
-        latencies += [edge.after_s - begin_s for edge, begin_s in ((last.began, time_s), (last.ended, end_s)) if edge]
+        edges = ((last.began, turn.began_s), (last.ended, end.began_s))
+        latencies += [edge.after_s - begin_s for edge, begin_s in edges if edge]
     ended, goes_on = over(units, window)
     doubts += goes_on
     figures = {"turns": float(len(turns)), "turn_max_s": max(latencies, default=0.0)}
     note = f"{len(turns)} turns seen {units.where}, each within {figures['turn_max_s'] * 1000:.0f} ms"
     return Part(
         began=first.began if first else None,
-        ended=last.ended if last and turns[-1][1] else ended,
+        ended=last.ended if last and turns[-1].cut else ended,
         doubts=tuple(doubts) if first else ("every turn was shorter than two probes",),
         notes=(note,),
         figures=figures,

@@ -41,8 +41,8 @@ class Held:
     cycle: tuple[float, float] | None = None
     done: bool = False
     next_turn: float = float("inf")
-    turns: list[tuple[float, bool]] = field(default_factory=list)
-    """(realtime seconds, whether it was done or undone then) of a cycle."""
+    turns: list[tuple[float, float, bool]] = field(default_factory=list)
+    """(realtime seconds before and after, whether it was done or undone between them) of a cycle."""
     processes: list[Process] = field(default_factory=list)
 
 
@@ -135,6 +135,7 @@ class Holder:
         return self._devices[address]
 
     def _do(self, held: Held) -> None:
+        began_s = time.time()
         for command in held.do:
             if command.get("background"):
                 held.processes.append(_started(command))
@@ -142,7 +143,7 @@ class Holder:
                 run(command["argv"], command.get("input"))
         held.done = True
         if held.cycle:
-            held.turns.append((time.time(), True))
+            held.turns.append((began_s, time.time(), True))
             held.next_turn = time.monotonic() + held.cycle[0]
 
     def _undo(self, held: Held) -> list[str]:
@@ -166,8 +167,9 @@ class Holder:
         assert held.cycle is not None
         due = held.next_turn
         if held.done:
+            began_s = time.time()
             self._undo(held)
-            held.turns.append((time.time(), False))
+            held.turns.append((began_s, time.time(), False))
             held.next_turn = due + held.cycle[1]
         else:
             self._do(held)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
-from fault_stories import STORIES, VARIANTS, Variant
+from fault_stories import STORIES, VARIANTS, Variant, impaired, slow
+from probe_wire import Out, Packet
 
 from testbed.checks import judge_expectation
 from testbed.checks.effects import EffectsParams, effects, proof_of
@@ -37,3 +39,15 @@ def test_a_fault_that_did_nothing_or_goes_on_after_its_healing_is_not_proved(
     [effect] = effects(run)
     assert effect.happened == (variant == "broken revert"), effect.doubts
     assert kind in verdict.summary
+
+
+@pytest.mark.parametrize(("rate", "proved"), [("1mbit", True), ("2mbit", False)])
+def test_a_rate_is_measured_though_packets_jitter_as_well(rate: str, proved: bool, tmp_path: Path) -> None:
+    def passes(packet: Packet, chance: random.Random) -> list[Out]:
+        [out] = slow(packet, chance)
+        return [Out(delay_s=out.delay_s + 0.02 + chance.uniform(-0.01, 0.01))]
+
+    story = impaired("impair", "out", passes, delay="20ms", jitter="10ms", rate=rate)
+    [effect] = effects(story("real").write(tmp_path))
+    assert effect.proved is proved, effect.doubts
+    assert effect.figures["rate_bit_s"] == pytest.approx(1e6, rel=0.2)
