@@ -243,6 +243,32 @@ def run(
     return campaign.perform_random(options)
 
 
+@cli.command("shrink")
+@click.argument("scenario", metavar="SCENARIO")
+@profile_option
+@phones_option
+@click.option("--trials", type=click.IntRange(1, 200), default=30, show_default=True, metavar="N", help="runs at most")
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="where run folders and the shrunk scenario go",
+)
+def shrink_command(scenario: str, profile: str | None, phones: int | None, trials: int, runs: Path) -> int:
+    """Find the shortest schedule of a scenario that fails: fewer faults, then shorter ones, each trial a run on a fresh bed."""
+    from testbed import show, shrink_runs
+    from testbed.engine.images import build_all
+    from testbed.run import RunOptions
+    from testbed.scenario import load_scenario
+
+    loaded = load_scenario(scenario, profile=profile, phones=phones)
+    shrink_runs.parts_of(loaded)
+    runs.mkdir(parents=True, exist_ok=True)
+    options = shrink_runs.ShrinkOptions(trials=trials, runs=RunOptions(images=build_all(show.progress()), runs=runs))
+    return shrink_runs.perform(loaded, options)
+
+
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @output_option

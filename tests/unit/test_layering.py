@@ -35,6 +35,7 @@ PURE = IN_CONTAINERS | {
     "scenario_model",
     "schedule",
     "random_schedule",
+    "shrinking",
     "clashes",
     "topology",
     "verdict",
