@@ -9,7 +9,7 @@ import pytest
 import stories
 from invariant_stories import BACK_S, LOST_S, asked, requests, restless
 from pydantic import ValidationError
-from recordings import AF31_TOS, PHONES, Recording
+from recordings import AF31_TOS, PHONES, T0, Recording
 from stories import BEGAN_S, HEALING_S
 
 from testbed.checks import judge_expectation
@@ -142,6 +142,15 @@ def test_a_refusal_of_registrations_takes_nobody_who_is_registered(tmp_path: Pat
     verdict = judged(recording, tmp_path)
     assert verdict.status is Status.PASS, verdict.summary
     assert verdict.figures["out_longest_s"] < 0.3
+
+
+def test_a_restart_is_over_when_the_host_runs_again_however_long_the_scenario_holds_it(tmp_path: Path) -> None:
+    for kind, low_s, high_s in (("restart", 0.1, 0.3), ("kill", 1.8, 2.0)):
+        recording = restless()
+        late = {"began_s": T0 + 12.5, "effect_s": T0 + 12.55}
+        for name in ("FaultIntended", "FaultConfirmed", "FaultHealed"):
+            assert recording.change(name, kind=kind, **(late if name == "FaultHealed" else {})) == 1
+        assert low_s < judged(recording, tmp_path / kind).figures["out_longest_s"] < high_s
 
 
 # -- no request lost
