@@ -198,6 +198,11 @@ def validate(files: tuple[str, ...]) -> int:
 @click.option(
     "-f", "files", multiple=True, metavar="COMPOSE", help="of random runs: compose files of the bed (bed.yaml)"
 )
+@click.option(
+    "--policy",
+    metavar="NAME|FILE",
+    help="of random runs: marks that packets may carry, for instance cs3 (srnd-table-11-4)",
+)
 @click.option("--keep", is_flag=True, help="leave the bed up afterwards")
 @click.option("--name", default="", metavar="BED", help="name of the bed that is brought up (a new one for each run)")
 @click.option(
@@ -216,6 +221,7 @@ def run(
     count: int | None,
     seed: int | None,
     files: tuple[str, ...],
+    policy: str | None,
     keep: bool,
     name: str,
     runs: Path,
@@ -224,11 +230,12 @@ def run(
     """Run scenarios, each on a fresh bed, and judge what was recorded."""
     from testbed.campaign import Campaign
     from testbed.random_runs import RandomOptions
+    from testbed.random_schedule import DEFAULT_POLICY
 
     campaign = Campaign(profile=profile, phones=phones, keep=keep, bed=name, runs=runs, output=output)
     if count is None:
-        if seed is not None or files:
-            word = "--seed" if seed is not None else "-f"
+        given = {"--seed": seed is not None, "-f": bool(files), "--policy": policy is not None}
+        if word := next((word for word, is_given in given.items() if is_given), ""):
             raise UsageError(f"{word} belongs to random runs", hint="`testbed run --random 20 --seed 7`")
         return campaign.perform(scenarios, run_all)
     if scenarios or run_all:
@@ -239,6 +246,7 @@ def run(
         files=compose_files(files or ("bed.yaml",)),
         phones=DEFAULT_PHONES if phones is None else phones,
         profile=profile or "quick",
+        policy=policy or DEFAULT_POLICY,
     )
     return campaign.perform_random(options)
 

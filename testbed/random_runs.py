@@ -11,20 +11,22 @@ from testbed.address_block import FIGURE, AddressBlock
 from testbed.document import parse_document, validated
 from testbed.errors import UsageError
 from testbed.generation import BedSpec, resolve
-from testbed.random_schedule import random_scenario
+from testbed.policy import policy as check_policy
+from testbed.random_schedule import DEFAULT_POLICY, random_scenario
 from testbed.scenario import SUFFIX, LoadedScenario, Scenario, dump_scenario, shipped_beds
 from testbed.scenario_model import registered_model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RandomOptions:
-    """``count`` schedules of ``seed`` (None: a new one is drawn) for the bed of these compose files."""
+    """``count`` schedules of ``seed`` (None: a new one is drawn) for the bed of these compose files; ``policy``: a name, or a file."""
 
     count: int
     seed: int | None
     files: tuple[Path, ...]
     phones: int
     profile: str
+    policy: str = DEFAULT_POLICY
 
 
 def new_seed() -> int:
@@ -36,8 +38,11 @@ def drawn(options: RandomOptions, seed: int, runs: Path) -> list[LoadedScenario]
     """Every schedule of the seed, as if loaded from the file it is saved in if it fails. Starts nothing."""
     spec = BedSpec(name="random", files=options.files, phones=options.phones, profile=options.profile)
     topology, _ = resolve(spec, AddressBlock(FIGURE))
+    check_policy(options.policy)
     bed = bed_words(options.files)
-    return [as_loaded(random_scenario(topology, seed, number, bed=bed), runs) for number in range(1, options.count + 1)]
+    numbers = range(1, options.count + 1)
+    scenarios = [random_scenario(topology, seed, number, bed=bed, policy=options.policy) for number in numbers]
+    return [as_loaded(scenario, runs) for scenario in scenarios]
 
 
 def bed_words(files: Sequence[Path]) -> list[str]:

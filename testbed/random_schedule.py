@@ -36,6 +36,8 @@ PAGES = (PHONE_SERVICE_SITE + "text", "http://${BED_PREFIX}.1.1/CCMCIP/xmldirect
 """What phones ask for all the while, where the shipped bed's SLB is there to be asked: pages of web hosts, and of call controls."""
 PAGE_INTERVAL = "0.6 keepalives"
 
+DEFAULT_POLICY = "srnd-table-11-4"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
@@ -60,7 +62,9 @@ def keepalives(number: float) -> str:
     return f"{number:.10g} keepalives"
 
 
-def random_scenario(topology: Topology, seed: int, number: int, *, bed: Sequence[str]) -> Scenario:
+def random_scenario(
+    topology: Topology, seed: int, number: int, *, bed: Sequence[str], policy: str = DEFAULT_POLICY
+) -> Scenario:
     """The ``number``-th schedule of this seed (from 1), of one to four faults; UsageError where this bed can have none.
 
     It depends on the bed's hosts, phones and profile and on the kinds that are registered, and on nothing else.
@@ -83,7 +87,7 @@ def random_scenario(topology: Topology, seed: int, number: int, *, bed: Sequence
         "capture": _captured(topology),
         "steady": _steady(topology),
         "steps": [*_browses(topology, over), *(one.to_step() for one in drawn), *_end(topology, over)],
-        "expect": [{"invariants": {}}, {"recovered": {}}],
+        "expect": [{"invariants": {"policy": policy}}, {"recovered": {}}],
     }
     return registered_model().model_validate(record)
 

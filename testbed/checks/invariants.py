@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.facts import fault_windows
@@ -18,22 +18,16 @@ from testbed.checks.invariant import Outcome
 from testbed.checks.invariant_marks import as_policy_says
 from testbed.checks.invariant_phones import in_service, registered_once
 from testbed.checks.invariant_requests import none_lost
-from testbed.document import unknown_word
-from testbed.policy import known_policies, policy
+from testbed.checks.marking import policy_word
+from testbed.policy import Policy, policy
 from testbed.recording import Run
 from testbed.verdict import Status, Verdict
 
 
-def _known(name: str) -> str:
-    if name not in known_policies():
-        raise unknown_word(name, known_policies())
-    return name
-
-
 class InvariantsParams(Params):
-    """``policy``: which marks each class of traffic may carry, one of the built-in ones."""
+    """``policy``: which marks each class of traffic may carry, a built-in one or a file."""
 
-    policy: Annotated[str, AfterValidator(_known)] = "srnd-table-11-4"
+    policy: Annotated[str | Policy, BeforeValidator(policy_word)] = "srnd-table-11-4"
 
 
 def judge_invariants(run: Run, params: InvariantsParams) -> Verdict:
@@ -42,7 +36,9 @@ def judge_invariants(run: Run, params: InvariantsParams) -> Verdict:
         "registered once": lambda: registered_once(run),
         "in service": lambda: in_service(run),
         "no request lost": lambda: none_lost(run),
-        "marks": lambda: as_policy_says(run, policy(params.policy)),
+        "marks": lambda: as_policy_says(
+            run, policy(params.policy) if isinstance(params.policy, str) else params.policy
+        ),
     }
     found = {name: judge() for name, judge in judged.items()}
     figures = {name: value for outcome in found.values() for name, value in outcome.figures.items()}

@@ -35,7 +35,7 @@ class AllowedMarks(BaseModel):
     allowed: Marks
 
 
-def _policy_word(value: Any) -> Any:
+def policy_word(value: Any) -> Any:
     """A built-in name stays a name; a file is read now, so that the run can be judged again where the file is not."""
     if not isinstance(value, str) or value in known_policies():
         return value
@@ -54,7 +54,7 @@ class PacketsParams(Params):
     """
 
     traffic: TrafficClass = Field(alias="class")
-    policy: Annotated[str | AllowedMarks | Policy, BeforeValidator(_policy_word)]
+    policy: Annotated[str | AllowedMarks | Policy, BeforeValidator(policy_word)]
     hop: Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")] | None = None
     direction: Direction = "both"
     when: Literal["always", "before", "during", "after"] = "always"

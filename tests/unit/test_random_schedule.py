@@ -219,6 +219,16 @@ def test_places_and_needs_of_faults() -> None:
 # -- files and the command line
 
 
+def test_a_policy_of_the_users_own_is_written_into_the_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("policy: mine\nclasses: {http: [AF31, default]}\n", encoding="utf-8")
+    scenario = random_scenario(BED, 3, 1, bed=["bed.yaml"], policy=str(file))
+    file.unlink()
+    again = as_loaded(scenario, tmp_path).scenario.expect[0].params
+    assert again.policy.name == "mine"
+    assert again.policy.classes == {"http": (26, 0)}
+
+
 def test_a_saved_schedule_is_a_scenario_file_like_any_other(tmp_path: Path) -> None:
     loaded = as_loaded(schedule(3, 2), tmp_path)
     file = save(loaded)
@@ -248,6 +258,7 @@ def test_compose_files_that_ship_are_named_and_others_are_found_from_anywhere(tm
         (["--random", "2", "--all"], "--random draws its own scenarios"),
         (["--seed", "7"], "--seed belongs to random runs"),
         (["rehome-kill", "-f", "bed.yaml"], "-f belongs to random runs"),
+        (["rehome-kill", "--policy", "cs3"], "--policy belongs to random runs"),
         (["--random", "2", "-f", "nowhere.yaml"], "no compose file 'nowhere.yaml'"),
     ],
 )

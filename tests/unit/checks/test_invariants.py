@@ -253,7 +253,9 @@ def test_a_corrupting_link_may_flip_a_bit_of_a_mark_and_a_slow_one_may_not(tmp_p
 
 
 def test_another_policy_judges_by_its_own_marks(tmp_path: Path) -> None:
-    fails(judged(restless(), tmp_path, policy="cs3"), "marks", "marks_wrong")
+    fails(judged(restless(), tmp_path / "cs3", policy="cs3"), "marks", "marks_wrong")
+    mine = {"policy": "mine", "classes": {"sccp": ["AF31"], "http": ["default"]}}
+    assert judged(restless(), tmp_path / "mine", policy=mine).status is Status.PASS
     with pytest.raises(ValidationError, match="unknown word 'cs4'"):
         InvariantsParams.model_validate({"policy": "cs4"})
 
