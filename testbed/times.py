@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from testbed.recording import Run
 PARTS = ("detection", "connection", "registration", "total")
 """From the effect to the loss, to a connection with the next call control, to the end of registration there; and all of it."""
 _QUANTILES = ("p50", "p95", "max")
+_NUMBERED = re.compile(r"\d+(\.\d+)*")
 
 _HEAD = """# Re-home times
 
@@ -145,11 +147,14 @@ def markdown(found: Sequence[Class], runs: Sequence[Run]) -> str:
 
 def _places(runs: Iterable[Run]) -> list[str]:
     """Kernel and engine of the runs, each once."""
-    found = set()
+    places = set()
     for run in runs:
         try:
             record = json.loads((run.path / "versions.json").read_text(encoding="utf-8"))
-            found.add(f"kernel {record['kernel']}, Docker Engine {record['engine']['version']}")
+            # What a machine's owner adds to the version says nothing about times.
+            versions = (str(record["kernel"]), str(record["engine"]["version"]))
+            kernel, engine = (found[0] if (found := _NUMBERED.match(text)) else text for text in versions)
+            places.add(f"kernel {kernel}, Docker Engine {engine}")
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return sorted(found)
+    return sorted(places)
