@@ -10,7 +10,7 @@ UP ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help testbed-up testbed-down doctor check test nightly docs bench clean
+.PHONY: help testbed-up testbed-down doctor check test nightly docs bench soak clean
 
 help:  ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
@@ -41,6 +41,11 @@ docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tes
 
 bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
 	$(BIN)/python -m tests.bench
+
+# What `make soak` hands over: make soak SOAK='--kills 10 --rounds 2 --minutes 20'
+SOAK ?=
+soak: $(STAMP) doctor  ## runs killed at random moments (50 by SIGKILL), eight beds at once for 20 rounds; two hours
+	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:  ## remove the environment and all caches; images, beds and runs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

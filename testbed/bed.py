@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from testbed import claims, leftovers, state
+from testbed import claims, journal, leftovers, state
 from testbed.captures import Captures
 from testbed.claims import Claim
 from testbed.compose_file import NIC_SUFFIX
@@ -333,7 +333,9 @@ def _claimed(name: str, progress: Progress) -> Claim:
                 hint=f"`testbed down --name {name}`, or choose another --name",
             )
         state.forget_bed(name)
-        return Claim.take(name, "bed")
+        claim = Claim.take(name, "bed")
+        journal.file_of(name).touch()
+        return claim
 
 
 def remove_started(name: str, error: BaseException, claim: Claim | None) -> None:

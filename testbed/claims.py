@@ -11,18 +11,20 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from testbed import state
 
 What = Literal["bed", "faults"]
 
 WATCHER_END_TIMEOUT_S = 5
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PACKAGES = Path(__file__).parents[1]
 
 
@@ -76,17 +78,28 @@ class Claim:
 
 
 def _watcher(mark: Mark) -> subprocess.Popen[bytes]:
-    """In a session of its own: what ends the owner, its process group or its terminal does not end the watcher."""
-    with log_file(mark.bed).open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "testbed.watcher", mark.file.name],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd=_PACKAGES,
-            env={**os.environ, "TESTBED_HOME": str(state.home())},
-        )
+    return detached(["testbed.watcher", mark.file.name], mark.bed)
+
+
+def detached(
+    words: list[str], bed: str, stdin: int = subprocess.DEVNULL, stdout: int | None = None
+) -> subprocess.Popen[bytes]:
+    """A module of ours as a process in a session of its own, with ENDING signals blocked: what ends us, our process group or our
+    terminal does not end it. What it has to say goes into the bed's log."""
+    with log_file(bed).open("ab") as log:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", *words],
+                stdin=stdin,
+                stdout=log if stdout is None else stdout,
+                stderr=log,
+                start_new_session=True,
+                cwd=_PACKAGES,
+                env={**os.environ, "TESTBED_HOME": str(state.home())},
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def folder() -> Path:
@@ -140,13 +153,24 @@ def take_over(mark: Mark, *, wait: bool = False) -> int | None:
 
 def holder_of(mark: Mark) -> str:
     """In words: who has this claim."""
+    said = _said(mark)
+    if "owner" in said:
+        return f"running (process {said['owner']})"
+    return "crashed, being healed" if "healer" in said else "unknown"
+
+
+def owner_of(mark: Mark) -> int | None:
+    """The process that has this claim; None where it is over, or somebody heals for it."""
+    owner = _said(mark).get("owner")
+    return owner if isinstance(owner, int) else None
+
+
+def _said(mark: Mark) -> dict[str, Any]:
     try:
         said = json.loads(mark.file.read_bytes())
     except (OSError, ValueError):
-        said = {}
-    if isinstance(said, dict) and "owner" in said:
-        return f"running (process {said['owner']})"
-    return "crashed, being healed" if isinstance(said, dict) and "healer" in said else "unknown"
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def forget(bed: str) -> None:

@@ -129,6 +129,8 @@ def heal_faults(bed: str, claim: str, say: Say, only: Iterable[str] | None = Non
 
     A target that is gone counts as healed. With a damaged journal the labels say what is there: every workload should run.
     """
+    if not state.bed_folder(bed).exists():
+        return True
     others = {mark.id for mark in claims.marks(bed)} - {claim}
     read = journal.read(bed)
     entries = [e for e in reversed(read.open.values()) if e.claim not in others and (only is None or e.id in set(only))]

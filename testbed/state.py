@@ -57,6 +57,14 @@ def forget_bed(bed: str) -> None:
 
 
 @contextmanager
+def bed_lock(bed: str) -> Iterator[None]:
+    """One at a time in this bed: seeing which faults are held and adding one."""
+    with (bed_folder(bed) / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def machine_lock() -> Iterator[None]:
     """One at a time on this machine: choosing a block of addresses and creating the networks in it."""
     try:

@@ -15,8 +15,9 @@ from testbed import claims
 
 def main(name: str) -> int:
     """Exit status 0: there was nothing to do, or it is done; 1: it is left for the next command of the test-bed."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in claims.ENDING:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, claims.ENDING)
     mark = claims.mark_named(name)
     if mark is None:
         print(f"{name!r} is no claim", file=sys.stderr, flush=True)  # noqa: T201

@@ -271,3 +271,20 @@ def test_a_fault_that_left_something_behind_stays_in_the_ledger(engine: Engine, 
     with pytest.raises(EngineError, match="left behind"):
         faults.heal(injected)
     assert list(engine.ledger.open) == [injected.fault_id]
+
+
+@pytest.mark.parametrize(("state", "healed"), [("gone", True), ("exited", True), ("running", False)])
+def test_a_nic_that_is_gone_counts_as_healed_and_one_that_does_not_answer_does_not(
+    state: str, healed: bool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    faults = injector_of(engine)
+    holders = Holders(engine, faults, monkeypatch)
+    faults.inject(fault_of("cut", "ccm-1"))
+
+    def broken(request: dict[str, Any]) -> dict[str, Any]:
+        raise EngineError("the stream ended")
+
+    holders.ask = broken  # type: ignore[method-assign]
+    engine.state = state
+    assert (faults.close() == []) is healed
+    assert (engine.ledger.open == {}) is healed
