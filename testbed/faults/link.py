@@ -188,8 +188,10 @@ class LinkFlap(_LinkFault):
 
     @classmethod
     def drawn(cls, topology: Topology, chance: Random) -> Drawn | None:
-        """Half a second, more or less."""
+        """Half a second, more or less; of all packets, since only probes show its turns."""
         found = super().drawn(topology, chance)
+        if found and " at " in found["at"]:
+            return None
         return found and {**found, "down": milliseconds(chance, 300, 700), "up": milliseconds(chance, 300, 700)}
 
     def plan(self, topology: Topology, fault_id: str) -> Plan:

@@ -136,6 +136,12 @@ def test_every_kind_of_ours_is_drawn_sooner_or_later_at_several_places() -> None
     assert not {"phones-1", "tftp", "proxy", "outside-web"} & set().union(*found.values())
 
 
+def test_a_flap_is_of_all_packets_since_only_probes_show_its_turns() -> None:
+    targets = [fault.at for seed in range(400) for fault in schedule(seed).faults if fault.kind == "flap"]
+    assert any("<->" in target for target in targets)
+    assert not any(" at " in target for target in targets)
+
+
 def test_several_faults_at_a_time_do_happen() -> None:
     overlapping = 0
     for seed in range(60):
