@@ -35,6 +35,10 @@ TRIES = 80
 PAGES = (PHONE_SERVICE_SITE + "text", "http://${BED_PREFIX}.1.1/CCMCIP/xmldirectory.asp")
 """What phones ask for all the while, where the shipped bed's SLB is there to be asked: pages of web hosts, and of call controls."""
 PAGE_INTERVAL = "0.6 keepalives"
+RESETS, ASKS = frozenset({"sccp"}), frozenset({"http"})
+"""What hinders registrations alone has phones begin anew, which then ask for nothing; what hinders pages alone is seen by who asks."""
+SETTLED = 1.0
+"""After phones were reset, until they are told to ask for pages again."""
 
 DEFAULT_POLICY = "srnd-table-11-4"
 
@@ -86,7 +90,7 @@ def random_scenario(
         "profiles": [topology.profile],
         "capture": _captured(topology),
         "steady": _steady(topology),
-        "steps": [*_browses(topology, over), *(one.to_step() for one in drawn), *_end(topology, over)],
+        "steps": [*_steps(topology, drawn, over), *_end(topology, over)],
         "expect": [{"invariants": {"policy": policy}}, {"recovered": {}}],
     }
     return registered_model().model_validate(record)
@@ -129,6 +133,8 @@ def in_the_way(topology: Topology, one: Drawn, other: Drawn) -> bool:
     apart = one.at - other.until if one.at >= other.at else other.at - one.until
     if apart >= CALM:
         return False
+    if {one.fault.hinders, other.fault.hinders} == {RESETS, ASKS}:
+        return True
     if one.fault.claims(topology) & other.fault.claims(topology):
         return True
     at_one, at_other = places(topology, one.fault), places(topology, other.fault)
@@ -172,18 +178,33 @@ def _steady(topology: Topology) -> dict[str, Any] | None:
     return {"http": hops} if hops else None
 
 
-def _browses(topology: Topology, over: float) -> list[dict[str, Any]]:
+def _browses(topology: Topology, drawn: Sequence[Drawn], over: float) -> list[tuple[float, dict[str, Any]]]:
+    """When, and the step. Each page is asked for by its own share of the phones; those that were reset are told again."""
     if not topology.phones:
         return []
     first_half = topology.prefix.removesuffix(".0.0/16")
     behind: tuple[Iterable[Host], ...] = (topology.with_role(Role.WEB_HOST), topology.with_role(Role.CALL_CONTROL))
     balancers = {host.name for host in topology.with_role(Role.SLB)}
+    urls = [
+        url
+        for url, hosts in zip(PAGES, behind, strict=True)
+        if topology.host_of(url.replace("${BED_PREFIX}", first_half).split("/")[2]) in balancers
+        and all(host.ours for host in hosts)
+    ]
+    begins = [0.0, *(round(one.until + SETTLED, 1) for one in drawn if one.fault.hinders == RESETS)]
     found = []
-    for url, hosts in zip(PAGES, behind, strict=True):
-        address = url.replace("${BED_PREFIX}", first_half).split("/")[2]
-        if topology.host_of(address) in balancers and all(host.ours for host in hosts):
-            found.append({"browse": {"url": url, "interval": PAGE_INTERVAL, "for": keepalives(over)}})
+    for at in begins:
+        for place, url in enumerate(urls):
+            if phones := topology.phones[place :: len(urls)]:
+                browse = {"url": url, "interval": PAGE_INTERVAL, "for": keepalives(over - at), "phones": list(phones)}
+                found.append((at, {"at": keepalives(at), "browse": browse} if at else {"browse": browse}))
     return found
+
+
+def _steps(topology: Topology, drawn: Sequence[Drawn], over: float) -> list[dict[str, Any]]:
+    """In order of time."""
+    timed = [*_browses(topology, drawn, over), *((one.at, one.to_step()) for one in drawn)]
+    return [step for _, step in sorted(timed, key=lambda item: item[0])]
 
 
 def _end(topology: Topology, over: float) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from testbed.random_schedule import (
     MOST_FAULTS,
     OVER,
     QUIET,
+    SETTLED,
     SHORTEST,
     Drawn,
     in_the_way,
@@ -176,6 +177,21 @@ def test_pages_of_a_web_image_of_the_users_own_are_not_asked_for() -> None:
     assert urls == ["http://${BED_PREFIX}.1.1/CCMCIP/xmldirectory.asp"]
 
 
+def test_each_page_is_asked_for_by_its_own_phones_and_again_by_those_that_were_reset() -> None:
+    """A phone browses one page at a time, and forgets it when it begins anew."""
+    resets = 0
+    for seed in range(80):
+        scenario = schedule(seed)
+        browses = [(step.at.amount if step.at else 0.0, step.browse) for step in scenario.steps if step.browse]
+        ends = {one.until for one in drawn(scenario) if one.fault.kind == "register-reject"}
+        assert {at for at, _ in browses} == {0.0, *(round(end + SETTLED, 1) for end in ends)}
+        for moment in {at for at, _ in browses}:
+            phones = [phone for at, browse in browses if at == moment for phone in browse.phones]
+            assert sorted(phones) == sorted(BED.phones)
+        resets += bool(ends)
+    assert resets > 3
+
+
 def test_a_kind_that_says_nothing_of_itself_is_not_drawn() -> None:
     from testbed.faults.base import Fault
 
@@ -202,6 +218,7 @@ def at(kind: str, target: str, since: float = 2.0, lasts: float = 4.0, **paramet
         (at("cut", "web-1"), at("kill", "slb"), False),
         (at("http-error", "ccm-1"), at("cut", "phones<->slb"), True),
         (at("http-error", "web-1"), at("kill", "ccm-1"), False),
+        (at("http-error", "web-1"), at("register-reject", "ccm-1"), True),
         (at("cut", "phones<->ccm-1"), at("cut", "phones<->ccm-bk"), False),
         (at("cut", "slb<->web-1"), at("delay", "slb", by="20ms"), True),
         (at("cut", "slb<->web-host"), at("kill", "web-2"), True),
