@@ -28,7 +28,7 @@ check: $(STAMP)  ## format, lint, strict types, unit tests; under a minute, no e
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit -q $(PYTEST)
+	$(BIN)/pytest tests/unit -q -n auto $(PYTEST)
 
 test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers, one scenario of each family; 15 minutes at most
 	$(BIN)/pytest tests -m "not nightly" $(PYTEST)
