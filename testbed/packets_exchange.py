@@ -99,8 +99,9 @@ def _requests_of(half: Half) -> list[HttpMessage]:
 def _read(half: Half, reader: HttpReader) -> list[HttpMessage]:
     for chunk in half.chunks:
         reader.feed(chunk)
-    if half.fin is not None:
-        reader.close(_moment(half.fin))
+    if half.fin is not None and half.chunks:
+        # A FIN that overtook data ends nothing before that data is there.
+        reader.close(max(_moment(half.fin), _last(half), key=lambda moment: moment.time_s))
     line, _, _ = reader.unfinished.partition(b"\n")
     match = REQUEST_LINE.fullmatch(line.rstrip(b"\r"))
     if match and reader.unfinished_began is not None:
