@@ -328,6 +328,17 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
     return errors.EXIT_OK if found else errors.EXIT_NOTHING_RAN
 
 
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PCAP…")
+@click.option("--policy", "policy_name", metavar="NAME|FILE", help="judge by this policy, for instance srnd-strict")
+@output_option
+def audit(files: tuple[Path, ...], policy_name: str | None, output: str) -> int:
+    """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
+    from testbed.audit import command
+
+    return command.run(files, policy_name=policy_name, output=output)
+
+
 @cli.group()
 def phone() -> None:
     """Look at the phones of a bed."""

@@ -1,15 +1,14 @@
-"""Captures as arrays: pcap in, one NumPy column per header field out.
+"""Captures as arrays: a capture file in, one NumPy column per header field out.
 
-Reads the classic pcap format (draft-ietf-opsawg-pcap), both byte orders, micro- and nanoseconds, link type Ethernet:
-the form the bed's own tcpdump writes. Headers are read for IPv4, as the bed speaks no other; what is not IPv4 keeps its frame
-number and time.
+Reads pcap and pcapng, all link types of testbed.packets_link, IPv4 and IPv6; what is neither keeps its frame number and time.
+``read_capture`` holds a whole file, as the checks of a run want it; ``testbed.packets_file`` goes through a file of any size in blocks
+of the same form.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import struct
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,29 +17,22 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.errors import EXIT_USAGE, BedError
+from testbed.packets_fetch import SLACK_BYTES, Fetch
+from testbed.packets_ip import TCP, UDP, Mask, read_network, read_transport
+from testbed.packets_link import ETHERTYPE_IPV4, LINK_NAMES, network_layer
+from testbed.packets_pcapng import SECTION, Pcapng
+from testbed.packets_record import MAX_RECORD_BYTES, PCAP_HEADER_BYTES, PCAP_MAGICS, Container, Cut, Pcap, Records
 
-TCP, UDP = 6, 17
+__all__ = ["ETHERTYPE_IPV4", "MAX_RECORD_BYTES", "TCP", "UDP", "Mask"]
+
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
-ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_CANARY = 0x88B5
 """IEEE 802 local experimental EtherType 1: no host of the bed answers it, no fault of the bed stops it."""
 CANARY_TAG = b"testbed-canary "
 
-MAX_RECORD_BYTES = 1 << 20
-"""A longer record is a damaged file: tcpdump's own largest snapshot length is 256 KiB."""
+PCAPNG_MAGIC = SECTION.to_bytes(4, "big")
+GZIP_MAGIC = b"\x1f\x8b"
 
-_MAGICS = {
-    bytes.fromhex("d4c3b2a1"): ("<", 1e-6),
-    bytes.fromhex("a1b2c3d4"): (">", 1e-6),
-    bytes.fromhex("4d3cb2a1"): ("<", 1e-9),
-    bytes.fromhex("a1b23c4d"): (">", 1e-9),
-}
-_LINKTYPE_ETHERNET = 1
-_FILE_HEADER_BYTES = 24
-_RECORD_HEADER_BYTES = 16
-_TAGS = (0x8100, 0x88A8)
-
-Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[np.generic]
 
 
@@ -62,25 +54,33 @@ class Canary:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Packets:
-    """All frames of a capture, one element each in every column.
+    """All frames of a capture, or of a block of it, one element each in every column.
 
-    ``frame`` counts from 1 as Wireshark does; ``time_s`` is seconds since the epoch; ``src`` and ``dst`` are IPv4 addresses
-    as numbers (0 where the frame is not IPv4); ports, ``tcp_flags``, ``seq`` and ``ack`` are 0 where the packet has none.
-    ``payload_at`` is the payload's place in ``data``, ``payload_len`` what of it was captured. ``truncated``: the file
-    ends inside a record.
+    ``frame`` counts from 1 as Wireshark does; ``time_s`` is seconds since the epoch; ``wire_len`` the frame's bytes on the wire.
+    ``version`` is 4, 6, or 0 where the frame is no IP packet; ``src`` and ``dst`` are IPv4 addresses as numbers (0 where it is not
+    IPv4; ``endpoints`` tells IPv6 addresses apart too). ``tos`` is the octet of either version. ``later``: a fragment other than the
+    first. Ports, ``tcp_flags``, ``seq`` and ``ack`` are 0 where the packet has none; ``cos`` is 255 without a VLAN tag.
+    ``ip_at`` is the IP header's place in ``data``, ``payload_at`` the payload's, ``payload_len`` what of it was captured.
+    ``truncated``: the file ends inside a record.
     """
 
     file: str
-    data: bytes
+    data: bytes | bytearray
     truncated: bool
     frame: npt.NDArray[np.uint32]
     time_s: npt.NDArray[np.float64]
+    wire_len: npt.NDArray[np.int64]
+    link: npt.NDArray[np.uint16]
     ethertype: npt.NDArray[np.uint16]
+    cos: npt.NDArray[np.uint8]
+    version: npt.NDArray[np.uint8]
+    ip_at: npt.NDArray[np.int64]
     src: npt.NDArray[np.uint32]
     dst: npt.NDArray[np.uint32]
     proto: npt.NDArray[np.uint8]
     tos: npt.NDArray[np.uint8]
     ip_id: npt.NDArray[np.uint16]
+    later: Mask
     sport: npt.NDArray[np.uint16]
     dport: npt.NDArray[np.uint16]
     tcp_flags: npt.NDArray[np.uint8]
@@ -93,9 +93,29 @@ class Packets:
         return len(self.frame)
 
     def payload(self, index: int) -> bytes:
-        """What this packet carries above TCP or UDP (above Ethernet where it is not IPv4)."""
+        """What this packet carries above TCP or UDP (above Ethernet where it is not IP)."""
         begin = int(self.payload_at[index])
-        return self.data[begin : begin + int(self.payload_len[index])]
+        return bytes(self.data[begin : begin + int(self.payload_len[index])])
+
+    def addresses(self, index: int) -> tuple[str, str]:
+        """Source and destination of this packet as people write them, of either version; "" where it is no IP packet."""
+        at = int(self.ip_at[index])
+        if self.version[index] == 6:
+            source, destination = bytes(self.data[at + 8 : at + 24]), bytes(self.data[at + 24 : at + 40])
+            return str(ipaddress.IPv6Address(source)), str(ipaddress.IPv6Address(destination))
+        if self.version[index] == 4:
+            return address_text(self.src[index]), address_text(self.dst[index])
+        return "", ""
+
+    def endpoints(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """Source and destination addresses as numbers that tell hosts of either version apart: an IPv4 address itself, of an IPv6
+        address 63 bits that are mixed from all of it, and the uppermost bit."""
+        src, dst = self.src.astype(np.uint64), self.dst.astype(np.uint64)
+        six = np.flatnonzero(self.version == 6)
+        if len(six):
+            rows = Fetch(self.data).rows(self.ip_at[six] + 8, 32)
+            src[six], dst[six] = (_mixed(rows.u64(place), rows.u64(place + 8)) for place in (0, 16))
+        return src, dst
 
     def only(self, mask: Mask) -> Packets:
         """These of them, with the frame numbers they have."""
@@ -119,6 +139,12 @@ class Packets:
         return found
 
 
+def _mixed(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Odd multipliers (of splitmix64) keep all bits of both halves."""
+    mixed = high * np.uint64(0xBF58476D1CE4E5B9) ^ (low + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0x94D049BB133111EB)
+    return mixed >> np.uint64(1) | np.uint64(1 << 63)
+
+
 def address_number(address: str) -> int:
     """``"172.26.1.1" -> 0xAC1A0101``."""
     return int(ipaddress.IPv4Address(address))
@@ -130,7 +156,7 @@ def address_text(number: int) -> str:
 
 
 def read_capture(path: Path) -> Packets:
-    """All frames of this file; CaptureError where it is no pcap of Ethernet frames."""
+    """All frames of this file; CaptureError where it is no capture, or of a link type that is not read."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -139,124 +165,64 @@ def read_capture(path: Path) -> Packets:
 
 
 def parse_capture(data: bytes, *, file: str) -> Packets:
-    """Frames of a pcap file's bytes; a file that ends too early gives the whole records and ``truncated``."""
-    if len(data) < _FILE_HEADER_BYTES:
-        if any(magic.startswith(data[:4]) for magic in _MAGICS):
-            return _decode(data, file, _NO_RECORDS, truncated=True)
-        raise _no_pcap(file, data)
-    if data[:4] not in _MAGICS:
-        raise _no_pcap(file, data)
-    order, _ = _MAGICS[data[:4]]
-    (linktype,) = struct.unpack_from(order + "I", data, 20)
-    if linktype & 0xFFFF != _LINKTYPE_ETHERNET:
+    """Frames of a capture file's bytes; a file that ends too early gives the whole records and ``truncated``."""
+    container, begin = container_of(data, file)
+    end = len(data)
+    data += bytes(SLACK_BYTES)
+    records, at = container.take(data, begin, end)
+    if container.damage:
+        raise CaptureError(f"{file}: {container.damage}", hint="the file is damaged")
+    unknown = set(np.unique(records.link).tolist()) - set(LINK_NAMES)
+    if isinstance(container, Pcap) and container.link not in LINK_NAMES:
+        unknown.add(container.link)
+    if unknown:
         raise CaptureError(
-            f"{file}: link type {linktype & 0xFFFF}, not Ethernet", hint="capture on one interface, not on `any`"
+            f"{file}: link type {min(unknown)} is not read", hint="capture on an interface of Ethernet, or on `any`"
         )
-    records, truncated = _records(data, file)
-    return _decode(data, file, records, truncated=truncated)
+    return decode(data, file, records, truncated=at != end)
 
 
-def _no_pcap(file: str, data: bytes) -> CaptureError:
-    if data[:4] == bytes.fromhex("0a0d0d0a"):
-        return CaptureError(f"{file} is pcapng", hint=f"turn it into pcap: editcap -F pcap {file} {file}.pcap")
-    return CaptureError(f"{file} is no pcap file", hint="captures are what `tcpdump -w` writes")
+def container_of(head: bytes | bytearray, file: str) -> tuple[Container, int]:
+    """The format of a file that begins with these bytes, and where its records begin; CaptureError where it is none we know."""
+    magic = bytes(head[:4])
+    if magic in PCAP_MAGICS and len(head) >= PCAP_HEADER_BYTES:
+        return Pcap(bytes(head[:PCAP_HEADER_BYTES])), PCAP_HEADER_BYTES
+    if magic == PCAPNG_MAGIC:
+        return Pcapng(), 0
+    if any(known.startswith(magic) for known in (*PCAP_MAGICS, PCAPNG_MAGIC)):
+        return Cut(), 0
+    raise CaptureError(f"{file} is no pcap file", hint="captures are what `tcpdump -w` or Wireshark write")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Records:
-    """Where the frames are: offset and captured length in bytes, and when they were seen."""
-
-    at: npt.NDArray[np.int64]
-    length: npt.NDArray[np.int64]
-    time_s: npt.NDArray[np.float64]
-
-
-_NO_RECORDS = _Records(at=np.zeros(0, np.int64), length=np.zeros(0, np.int64), time_s=np.zeros(0))
-
-
-def _records(data: bytes, file: str) -> tuple[_Records, bool]:
-    order, unit_s = _MAGICS[data[:4]]
-    header = struct.Struct(order + "III")
-    at, end = _FILE_HEADER_BYTES, len(data)
-    rows: list[tuple[int, int, int, int]] = []
-    while at + _RECORD_HEADER_BYTES <= end:
-        seconds, fraction, length = header.unpack_from(data, at)
-        if length > MAX_RECORD_BYTES:
-            raise CaptureError(f"{file}: record {len(rows) + 1} claims {length} bytes", hint="the file is damaged")
-        if at + _RECORD_HEADER_BYTES + length > end:
-            break
-        rows.append((at + _RECORD_HEADER_BYTES, length, seconds, fraction))
-        at += _RECORD_HEADER_BYTES + length
-    if not rows:
-        return _NO_RECORDS, at != end
-    table = np.array(rows, np.int64)
-    return _Records(at=table[:, 0], length=table[:, 1], time_s=table[:, 2] + table[:, 3] * unit_s), at != end
-
-
-class _Reader:
-    """Big-endian fields at per-frame offsets; outside the file they read as zero (the caller masks such frames)."""
-
-    def __init__(self, data: bytes) -> None:
-        self._bytes = np.frombuffer(data, np.uint8) if data else np.zeros(1, np.uint8)
-
-    def u8(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        inside = at < len(self._bytes)
-        return np.where(inside, self._bytes[np.where(inside, at, 0)], 0).astype(np.int64)
-
-    def u16(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return self.u8(at) << 8 | self.u8(at + 1)
-
-    def u32(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return self.u16(at) << 16 | self.u16(at + 2)
-
-
-def _decode(data: bytes, file: str, records: _Records, *, truncated: bool) -> Packets:
-    read, end = _Reader(data), records.at + records.length
-    ethertype, ip = _ethernet(read, records)
-    version_length = read.u8(ip)
-    header = (version_length & 0x0F) * 4
-    is_ip = (ethertype == ETHERTYPE_IPV4) & (version_length >> 4 == 4) & (header >= 20) & (ip + header <= end)
-    total = read.u16(ip + 2)
-    # Segmentation offload leaves total length 0 in packets longer than 64 KiB; padding of short frames is no payload.
-    packet_end = np.where(is_ip & (total >= header), np.minimum(ip + total, end), end)
-    proto = np.where(is_ip, read.u8(ip + 9), 0)
-    first_fragment = is_ip & (read.u16(ip + 6) & 0x1FFF == 0)
-    l4 = ip + header
-    data_offset = (read.u8(l4 + 12) >> 4) * 4
-    is_tcp = first_fragment & (proto == TCP) & (l4 + 20 <= packet_end) & (data_offset >= 20)
-    is_udp = first_fragment & (proto == UDP) & (l4 + 8 <= packet_end)
-    payload_at = np.where(is_tcp, l4 + data_offset, np.where(is_udp, l4 + 8, np.where(is_ip, l4, ip)))
-    payload_at = np.minimum(payload_at, packet_end)
-
+def decode(data: bytes | bytearray, file: str, records: Records, *, truncated: bool, frames_before: int = 0) -> Packets:
+    """The columns of these frames; ``data`` ends with SLACK_BYTES of padding."""
+    fetch, end = Fetch(data), records.at + records.length
+    layer = network_layer(fetch, records.at, end, records.link)
+    network = read_network(fetch, layer.ethertype, layer.at, end)
+    transport = read_transport(fetch, network)
     return Packets(
         file=file,
         data=data,
         truncated=truncated,
-        frame=np.arange(1, len(records.at) + 1, dtype=np.uint32),
+        frame=np.arange(frames_before + 1, frames_before + len(records.at) + 1, dtype=np.uint32),
         time_s=records.time_s,
-        ethertype=ethertype.astype(np.uint16),
-        src=_only(is_ip, read.u32(ip + 12)).astype(np.uint32),
-        dst=_only(is_ip, read.u32(ip + 16)).astype(np.uint32),
-        proto=proto.astype(np.uint8),
-        tos=_only(is_ip, read.u8(ip + 1)).astype(np.uint8),
-        ip_id=_only(is_ip, read.u16(ip + 4)).astype(np.uint16),
-        sport=_only(is_tcp | is_udp, read.u16(l4)).astype(np.uint16),
-        dport=_only(is_tcp | is_udp, read.u16(l4 + 2)).astype(np.uint16),
-        tcp_flags=_only(is_tcp, read.u8(l4 + 13)).astype(np.uint8),
-        seq=_only(is_tcp, read.u32(l4 + 4)).astype(np.uint32),
-        ack=_only(is_tcp, read.u32(l4 + 8)).astype(np.uint32),
-        payload_at=payload_at,
-        payload_len=packet_end - payload_at,
+        wire_len=records.wire_len,
+        link=records.link,
+        ethertype=layer.ethertype,
+        cos=layer.cos,
+        version=network.version,
+        ip_at=layer.at,
+        src=network.src,
+        dst=network.dst,
+        proto=network.proto,
+        tos=network.tos,
+        ip_id=network.ip_id,
+        later=network.later,
+        sport=transport.sport,
+        dport=transport.dport,
+        tcp_flags=transport.tcp_flags,
+        seq=transport.seq,
+        ack=transport.ack,
+        payload_at=transport.payload_at,
+        payload_len=network.end - transport.payload_at,
     )
-
-
-def _only(mask: Mask, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.where(mask, values, 0)
-
-
-def _ethernet(read: _Reader, records: _Records) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """EtherType and offset of what it names, behind one VLAN tag at most; EtherType 0 in frames cut before it."""
-    type_at = records.at + 12
-    type_at = np.where(np.isin(read.u16(type_at), _TAGS), type_at + 4, type_at)
-    whole = type_at + 2 <= records.at + records.length
-    return np.where(whole, read.u16(type_at), 0), np.where(whole, type_at + 2, records.at)

@@ -157,7 +157,7 @@ def fingerprints(packets: Packets, index: npt.NDArray[np.int64]) -> Iterator[int
         at = int(packets.payload_at[number])
         begin = at - (8 if packets.proto[number] == UDP else _tcp_header(packets, number))
         end = min(begin + FINGERPRINT_BYTES, at + int(packets.payload_len[number]))
-        yield fingerprint(source, destination, int(packets.ip_id[number]), packets.data[begin:end])
+        yield fingerprint(source, destination, int(packets.ip_id[number]), bytes(packets.data[begin:end]))
 
 
 def _tcp_header(packets: Packets, number: int) -> int:

@@ -41,7 +41,9 @@ PURE = IN_CONTAINERS | {
     "verdict",
     "judge",
 }
-PURE_PACKAGES = {"sccp", "faults", "checks"}
+PURE_PACKAGES = {"sccp", "faults", "checks", "audit"}
+PRINTING = {("audit", "command")}
+"""Within a pure package, what prints its results."""
 IMPURE_STANDARD = {
     "socket",
     "asyncio",
@@ -79,6 +81,8 @@ def name_of(path: Path) -> tuple[str, str]:
 
 def is_pure(path: Path) -> bool:
     package, module = name_of(path)
+    if (package, module) in PRINTING:
+        return False
     return package in PURE_PACKAGES or (not package and (module in PURE or module.startswith("packets")))
 
 

@@ -57,3 +57,36 @@ def test_a_policy_file_is_read_strictly(content: str, message: str, hint: str, t
 def test_a_policy_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(ScenarioError, match="no such policy file"):
         policy("nowhere/own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("{rule: v, class: rtp, allowed: [EF], port: 5}", "own.yaml:3: rules.0.port: unknown word 'port'"),
+        ("{rule: v, class: rtp, allowed: [EF], ports: [5-4]}", "rules.0.ports.0: must be ports of 0-65535"),
+        ("{rule: v, class: rtp, allowed: [EF], ports: [x]}", "rules.0.ports.0: must be a port or a range"),
+        (
+            "{rule: v, class: rtp, allowed: [EF], prefixes: [10.0.0.0/40]}",
+            "rules.0.prefixes.0: must be an address or a prefix",
+        ),
+        ("{rule: v, class: rtp, allowed: [EF], expected: AF31}", "rules.0: expected must be one of allowed"),
+        ("{rule: v, allowed: [EF]}", "rules.0: must say which packets"),
+        ("{rule: v, class: rtp, allowed: [EF], cause: magic}", "rules.0.cause"),
+    ],
+)
+def test_a_rule_is_read_strictly(rule: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(f"policy: x\nrules:\n- {rule}\n", encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        policy(str(file))
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["policy: x\n", "policy: x\nclasses: {rtp: [EF]}\nrules: [{rule: rtp, class: rtp, allowed: [0]}]\n"]
+)
+def test_a_policy_needs_rules_of_different_names(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError):
+        policy(str(file))

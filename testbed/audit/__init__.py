@@ -1,0 +1,1 @@
+"""Marking verdicts for any capture: packets in blocks, labelled and counted, then described or judged by a policy."""

@@ -1,0 +1,123 @@
+"""What `testbed audit` prints: rows for tables and JSON, and lines below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from testbed.audit.judge import Likeness, counts_text, marks_text
+from testbed.audit.survey import Group, Source, Survey
+from testbed.dscp import name_of
+from testbed.verdict import Verdict
+
+
+def group_row(group: Group) -> dict[str, Any]:
+    """For a table."""
+    return {
+        "class": group.traffic,
+        "way": group.way,
+        "cause": group.cause,
+        "packets": group.packets,
+        "bytes": group.bytes,
+        "marks": counts_text(group.counts) if group.traffic != "not ip" else "",
+    }
+
+
+def group_record(group: Group) -> dict[str, Any]:
+    """For JSON: by mark, its packets, bytes and first frame."""
+    marks = {
+        name_of(dscp): {
+            "packets": count.packets,
+            "bytes": count.bytes,
+            "first": {"file": count.first.file, "frame": count.first.frame, "between": count.first.text},
+        }
+        for dscp, count in group.counts.items()
+    }
+    return {"kind": "class", **group_row(group), "marks": marks if group.traffic != "not ip" else {}}
+
+
+def source_record(source: Source) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "kind": "file",
+        "file": source.file,
+        "frames": source.frames,
+        "began_s": source.began_s,
+        "ended_s": source.ended_s,
+        "backwards": source.backwards,
+        "truncated": source.truncated,
+        "damage": source.damage,
+        "skipped": dict(source.skipped),
+    }
+
+
+def likeness_record(likeness: Likeness) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "kind": "nearest",
+        "policy": likeness.policy.name,
+        "alike": list(likeness.alike),
+        "judged": likeness.judged,
+        "departing": likeness.departing,
+        "departures": [
+            {
+                "class": one.traffic,
+                "way": one.way,
+                "mark": name_of(one.dscp),
+                "allowed": [name_of(dscp) for dscp in one.allowed],
+                "packets": one.count.packets,
+                "first": {"file": one.count.first.file, "frame": one.count.first.frame},
+            }
+            for one in likeness.departures
+        ],
+    }
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """For JSON."""
+    return {"kind": "verdict", **verdict.to_json()}
+
+
+def verdict_row(verdict: Verdict) -> Mapping[str, Any]:
+    """For a table."""
+    return {"status": verdict.status.name, "check": verdict.check, "summary": verdict.summary}
+
+
+def records(survey: Survey, verdicts: list[Verdict], likeness: Likeness | None) -> Iterator[dict[str, Any]]:
+    """All of it for JSON, each with its ``kind``."""
+    yield from map(source_record, survey.sources)
+    yield from map(group_record, survey.groups)
+    yield from map(verdict_record, verdicts)
+    if likeness:
+        yield likeness_record(likeness)
+
+
+def likeness_lines(likeness: Likeness | None) -> Iterator[str]:
+    """Below the table: the nearest policy, and what departs from it."""
+    if likeness is None:
+        yield "no packet is of a class that a known policy has a rule for"
+        return
+    names = ", ".join((likeness.policy.name, *likeness.alike))
+    if not likeness.departing:
+        yield f"nearest known policy: {names}; all {likeness.judged} packets of its classes keep to it"
+        return
+    yield (
+        f"nearest known policy: {names}; {likeness.departing} of {likeness.judged} packets depart from it"
+        f" ({likeness.share:.1%})"
+    )
+    for one in likeness.departures:
+        first = one.count.first
+        yield (
+            f"  {' '.join(filter(None, (one.traffic, one.way)))}: {one.count.packets} {name_of(one.dscp)} instead of "
+            f"{marks_text(one.allowed)}, first {first.text} ({first.file} frame {first.frame})"
+        )
+
+
+def source_lines(source: Source) -> Iterator[str]:
+    """What was not read, and what is odd, of one file."""
+    if source.unread:
+        yield source.unread
+    if source.backwards:
+        yield f"{source.file}: time goes backwards {source.backwards} times"
+    for what, count in source.skipped.items():
+        yield f"{source.file}: skipped {count} {what}"

@@ -1,0 +1,147 @@
+"""A capture file of any size, as blocks of packets: pcap or pcapng, as it is or compressed by gzip, from a disk or a pipe.
+
+Memory is that of one block, whatever the file holds or claims. Nothing in a file raises but what is no capture from its first bytes on;
+what could not be read is counted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from testbed.packets import GZIP_MAGIC, CaptureError, Packets, container_of, decode
+from testbed.packets_fetch import SLACK_BYTES
+from testbed.packets_link import LINK_NAMES
+from testbed.packets_record import PCAP_HEADER_BYTES, Container, Records
+
+BLOCK_BYTES = 8 << 20
+"""Small enough that a block's columns stay in the processor's cache for the most part, large enough that the cost per block is not
+seen."""
+_MAX_BUFFER_BYTES = 64 << 20
+"""No container waits for so much: records have a greatest length."""
+
+
+class CaptureFile:
+    """Reads once, front to back. What is behind ``blocks`` is known when it has ended: ``frames``, ``truncated`` (the file ends inside
+    a record), ``damage`` (why the rest could not be read, "" if it could), ``skipped`` (what was left out, counted in words)."""
+
+    def __init__(self, stream: BinaryIO, *, file: str, block_bytes: int = BLOCK_BYTES) -> None:
+        self.file = file
+        self.frames = 0
+        self.bytes = 0
+        self.truncated = False
+        self.damage = ""
+        self.skipped: Counter[str] = Counter()
+        self._left = 0
+        """Bytes of the last block that were not used."""
+        self._stream = _uncompressed(stream)
+        self._block_bytes = max(block_bytes, 256)
+
+    def blocks(self) -> Iterator[Packets]:
+        """All packets in order. A block is gone when the next one is asked for: its ``data`` is used again."""
+        buffer, end = bytearray(self._block_bytes + SLACK_BYTES), 0
+        end = self._fill(buffer, 0, PCAP_HEADER_BYTES)
+        if not end:
+            raise CaptureError(f"{self.file} is empty", hint="captures are what `tcpdump -w` or Wireshark write")
+        container, begin = container_of(buffer[:end], self.file)
+        skip = 0
+        while not (container.damage or self.damage):
+            if skip and (skip := skip - self._pass_over(skip)):
+                self.truncated = True
+                break
+            room = len(buffer) - SLACK_BYTES
+            filled = self._fill(buffer, end, room)
+            buffer[filled : filled + SLACK_BYTES] = bytes(SLACK_BYTES)
+            records, at = container.take(buffer, begin, filled)
+            if len(records.at):
+                yield self._packets(buffer, records)
+            is_last = filled < room
+            if container.damage:
+                self._left = filled - at
+            if at >= filled:
+                skip, end = at - filled, 0
+            else:
+                end = filled - at
+                if at == begin and end == room:
+                    assert len(buffer) < _MAX_BUFFER_BYTES
+                    buffer += bytes(len(buffer))
+                buffer[:end] = buffer[at:filled]
+            begin = 0
+            if is_last:
+                self.truncated = bool(end or skip)
+                break
+        self._finish(container)
+
+    def _packets(self, buffer: bytearray, records: Records) -> Packets:
+        packets = decode(buffer, self.file, records, truncated=False, frames_before=self.frames)
+        self.frames += len(packets)
+        values, counts = np.unique(records.link, return_counts=True)
+        for link, count in zip(values.tolist(), counts.tolist(), strict=True):
+            if link not in LINK_NAMES:
+                self.skipped[f"frames of link type {link}, which is not read"] += count
+        return packets
+
+    def _finish(self, container: Container) -> None:
+        self.damage = self.damage or container.damage
+        if self.damage:
+            self.truncated = False
+            rest = self._left + self._pass_over(1 << 62)
+            self.skipped["bytes behind the damage"] += rest
+        self.skipped += container.skipped
+        self.skipped = +self.skipped
+
+    def _fill(self, buffer: bytearray, begin: int, end: int) -> int:
+        """Read to ``buffer[begin:end]``; where it ended (before ``end`` only at the end of the file)."""
+        view = memoryview(buffer)
+        try:
+            while begin < end:
+                count = self._read_into(view[begin:end])
+                if not count:
+                    break
+                begin += count
+        finally:
+            view.release()
+        return begin
+
+    def _read_into(self, view: memoryview) -> int:
+        try:
+            count = self._stream.readinto(view)  # type: ignore[attr-defined]
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            self.damage = f"gzip: {error}"
+            return 0
+        self.bytes += count
+        return int(count or 0)
+
+    def _pass_over(self, count: int) -> int:
+        """Read and drop; how many bytes there were."""
+        scratch = memoryview(bytearray(1 << 16))
+        passed = 0
+        while passed < count:
+            got = self._read_into(scratch[: min(len(scratch), count - passed)])
+            if not got:
+                break
+            passed += got
+        return passed
+
+
+def _uncompressed(stream: BinaryIO) -> BinaryIO:
+    peekable = io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
+    if peekable.peek(2)[:2] == GZIP_MAGIC:
+        return cast(BinaryIO, gzip.GzipFile(fileobj=peekable, mode="rb"))
+    return peekable
+
+
+def open_capture(path: Path) -> CaptureFile:
+    """This file, or standard input for ``-``; CaptureError where it cannot be opened."""
+    try:
+        raw = io.FileIO(0, closefd=False) if str(path) == "-" else io.FileIO(path)
+        return CaptureFile(cast(BinaryIO, raw), file="standard input" if str(path) == "-" else str(path))
+    except OSError as error:
+        raise CaptureError(f"{path}: {error.strerror or error}", hint="check the path") from None

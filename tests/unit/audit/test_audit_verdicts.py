@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from recordings import AF31_TOS, Connection, Wire, sccp
+
+from testbed.audit.judge import judge, nearest
+from testbed.audit.survey import Survey, survey
+from testbed.cli import cli
+from testbed.packets_file import CaptureFile
+from testbed.policy import Policy, policy
+from testbed.verdict import Status
+
+PHONE, CCM, WEB = ("10.0.0.1", 50_000), ("10.0.1.1", 2000), ("10.0.1.2", 80)
+EF_TOS = 184
+
+
+def network(*, sccp_up: int = AF31_TOS, sccp_down: int = AF31_TOS, rtp: int = EF_TOS, rtp_port: int = 20_480) -> Wire:
+    """Signalling, voice, a page and a configuration file, all as the stricter policies want them."""
+    wire = Wire()
+    signalling = Connection(wires=[wire], client=PHONE, server=CCM, client_tos=sccp_up, server_tos=sccp_down)
+    signalling.open(0.1)
+    signalling.send(0.2, sccp(0), up=True)
+    signalling.send(0.3, sccp(0x100), up=False)
+    Connection(wires=[wire], client=("10.0.0.1", 50_001), server=WEB).open(0.4)
+    for place in range(5):
+        wire.udp(0.5 + place / 50, ("10.0.0.1", 20_000), ("10.0.0.2", rtp_port), b"\x80" + bytes(171), tos=rtp)
+    wire.udp(0.9, ("10.0.0.1", 40_000), ("10.0.1.3", 69), b"\x00\x01SEP\x00octet\x00")
+    return wire
+
+
+def surveyed(data: bytes, chosen: Policy | str | None = None) -> Survey:
+    stream: Any = io.BytesIO(data)
+    named = policy(chosen) if isinstance(chosen, str) else chosen
+    return survey([CaptureFile(stream, file="x.pcap")], named)
+
+
+def verdicts(wire: Wire, chosen: Policy | str) -> dict[str, Status]:
+    return {verdict.check: verdict.status for verdict in judge(surveyed(wire.pcap(), chosen))}
+
+
+def test_all_classes_pass_where_every_mark_is_right() -> None:
+    assert verdicts(network(), "srnd-strict") == {
+        f"marks {name}": Status.PASS for name in ("sccp", "rtp", "http", "tftp")
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "policy_name", "failed"),
+    [
+        ({"sccp_up": 0}, "srnd-strict", "marks sccp"),
+        ({"sccp_down": EF_TOS}, "srnd-strict", "marks sccp"),
+        ({"rtp": AF31_TOS}, "srnd-strict", "marks rtp"),
+        ({"rtp": 0}, "srnd-table-11-4", "marks rtp"),
+        ({"sccp_up": 96}, "srnd-table-11-4", "marks sccp"),
+        ({}, "cs3", "marks sccp"),
+        ({}, "rfc4594", "marks sccp"),
+    ],
+)
+def test_one_wrong_mark_fails_its_class_and_no_other(wrong: dict[str, int], policy_name: str, failed: str) -> None:
+    found = verdicts(network(**wrong), policy_name)
+    assert [check for check, status in found.items() if status is Status.FAIL] == [failed]
+
+
+def test_table_11_4_allows_what_the_strict_reading_does_not() -> None:
+    assert verdicts(network(sccp_down=EF_TOS, rtp=AF31_TOS), "srnd-table-11-4")["marks sccp"] is Status.PASS
+
+
+def test_rtp_below_the_tables_ports_is_no_rtp_of_table_11_4_but_is_of_cs3() -> None:
+    wire = network(rtp_port=16_384)
+    assert verdicts(wire, "srnd-table-11-4")["marks rtp"] is Status.INCONCLUSIVE
+    assert verdicts(wire, "cs3")["marks rtp"] is Status.PASS
+
+
+def test_a_fail_names_the_first_wrong_frame_and_counts_them() -> None:
+    (verdict,) = [
+        one for one in judge(surveyed(network(rtp=AF31_TOS).pcap(), "srnd-strict")) if one.check == "marks rtp"
+    ]
+    assert (verdict.figures["wrong"], verdict.figures["packets_AF31"]) == (5, 5)
+    assert verdict.evidence[0].frame == 9
+    assert "10.0.0.1:20000 to 10.0.0.2:20480 is marked AF31" in verdict.evidence[0].text
+
+
+def test_no_packets_of_a_class_prove_nothing() -> None:
+    wire = Wire()
+    wire.udp(0.5, ("10.0.0.1", 20_000), ("10.0.0.2", 20_480), b"\x80" + bytes(171), tos=EF_TOS)
+    found = verdicts(wire, "srnd-table-11-4")
+    assert found == {"marks sccp": Status.INCONCLUSIVE, "marks rtp": Status.PASS, "marks http": Status.INCONCLUSIVE}
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-3], lambda data: data + b"\xff" * 99])
+def test_packets_that_could_not_be_read_leave_it_open(spoil: Any) -> None:
+    found = judge(surveyed(spoil(network().pcap()), "srnd-strict"))
+    assert (found[0].check, found[0].status) == ("captures", Status.INCONCLUSIVE)
+
+
+def own(**rule: Any) -> Policy:
+    return Policy.model_validate({"policy": "own", "rules": [{"rule": "voice", "class": "rtp", **rule}]})
+
+
+def test_a_rule_that_only_warns_does_not_fail() -> None:
+    assert verdicts(network(rtp=0), own(allowed=["EF"])) == {"marks voice": Status.FAIL}
+    assert verdicts(network(rtp=0), own(allowed=["EF"], severity="warn")) == {"marks voice": Status.PASS}
+
+
+def test_what_is_allowed_but_not_expected_is_told() -> None:
+    (verdict,) = judge(surveyed(network(rtp=AF31_TOS).pcap(), own(allowed=["EF", "AF31"], expected="EF")))
+    assert (verdict.status, verdict.figures["not_expected"]) == (Status.PASS, 5)
+    assert "5 are not EF" in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("marks", "name"),
+    [
+        ({}, "srnd-strict"),
+        ({"sccp_up": 96, "sccp_down": 96}, "cs3"),
+        ({"sccp_up": 160, "sccp_down": 160}, "rfc4594"),
+        ({"sccp_down": EF_TOS, "rtp": AF31_TOS}, "srnd-table-11-4"),
+    ],
+)
+def test_the_nearest_policy_is_the_narrowest_that_all_keep_to(marks: dict[str, int], name: str) -> None:
+    likeness = nearest(surveyed(network(**marks).pcap()))
+    assert likeness is not None
+    assert (likeness.policy.name, likeness.departing) == (name, 0)
+
+
+def test_what_departs_from_the_nearest_policy_is_named_by_class_and_way() -> None:
+    likeness = nearest(surveyed(network(sccp_down=0).pcap()))
+    assert likeness is not None
+    assert [(one.traffic, one.way, one.dscp, one.count.packets) for one in likeness.departures] == [
+        ("sccp", "down", 0, 2)
+    ]
+
+
+def invoke(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["audit", *words], standalone_mode=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "net.pcap"
+    path.write_bytes(network().pcap())
+    return str(path)
+
+
+def test_without_a_policy_it_describes(file: str) -> None:
+    result = invoke(file)
+    assert result.return_value == 0
+    assert "AF31 3" in result.output
+    assert "nearest known policy: srnd-strict; all" in result.output
+
+
+@pytest.mark.parametrize(("name", "status"), [("srnd-strict", 0), ("cs3", 1)])
+def test_with_a_policy_the_exit_status_is_the_verdicts(file: str, name: str, status: int) -> None:
+    assert invoke(file, "--policy", name).return_value == status
+
+
+def test_a_class_without_packets_is_exit_status_3(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(Wire().pcap())
+    assert invoke(str(path), "--policy", "cs3").return_value == 3
+    assert invoke(str(path)).return_value == 5
+
+
+def test_json_has_files_classes_and_the_nearest_policy(file: str) -> None:
+    records = json.loads(invoke(file, "--output", "json").output)
+    kinds = {record["kind"] for record in records}
+    assert kinds == {"file", "class", "nearest"}
+    (up,) = [one for one in records if (one.get("class"), one.get("way")) == ("sccp", "up")]
+    assert up["marks"]["AF31"]["packets"] == up["packets"] == 3
+    assert up["marks"]["AF31"]["first"]["frame"] == 1
+
+
+def test_jsonl_has_verdicts(file: str) -> None:
+    lines = [json.loads(line) for line in invoke(file, "--policy", "cs3", "--output", "jsonl").output.splitlines()]
+    assert {line["check"]: line["status"] for line in lines if line["kind"] == "verdict"}["marks sccp"] == "FAIL"
+
+
+def test_several_files_are_counted_together(file: str) -> None:
+    lines = [json.loads(line) for line in invoke(file, file, "--output", "jsonl").output.splitlines()]
+    assert [line["packets"] for line in lines if line.get("class") == "rtp"] == [10]
