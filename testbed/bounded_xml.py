@@ -26,12 +26,14 @@ class XmlError(PeerProtocolError):
 
 @dataclass(slots=True)
 class Element:
-    """An element: name with its prefix, attributes, text of its own (ends stripped), children in order."""
+    """An element: name with its prefix, attributes, text of its own (ends stripped), children in order, place (from 1)."""
 
     name: str
     attributes: dict[str, str]
     text: str = ""
     children: list[Element] = field(default_factory=list)
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
 
     def find(self, path: str) -> Element | None:
         """The first element down this path of names (``a/b/c``)."""
@@ -92,7 +94,8 @@ class _Reader:
             raise self._error(f"elements nested more than {MAX_DEPTH} deep")
         if self._count > MAX_ELEMENTS:
             raise self._error(f"more than {MAX_ELEMENTS} elements")
-        element = Element(name, attributes)
+        line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1
+        element = Element(name, attributes, line=line, column=column)
         if not self._open:
             self._root = element
         elif not self._only_root:

@@ -341,7 +341,7 @@ def audit(files: tuple[Path, ...], policy_name: str | None, output: str) -> int:
 
 @cli.group()
 def phone() -> None:
-    """Look at the phones of a bed."""
+    """Phones: those of a bed, and one on this machine (browse)."""
 
 
 @phone.command("ls")
@@ -379,6 +379,58 @@ def phone_show(device: str, name: str, output: str) -> int:
         device,
     )
     return errors.EXIT_OK
+
+
+@phone.command("browse")
+@click.argument("url")
+@click.option("--keys", help='press these and end, for instance "2 Select =alice Submit Exit"')
+@click.option("--model", default="7941", show_default=True, help="phone model, for instance 7960")
+@click.option("--device", default="SEP020000000001", show_default=True, help="device name, fills #DEVICENAME#")
+@click.option(
+    "--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 300), help="seconds a page may take"
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("phone-screen.png"),
+    show_default=True,
+    help="where the picture of a page that has one is written",
+)
+@output_option
+def phone_browse(
+    url: str, keys: str | None, model: str, device: str, timeout: float, picture: Path, output: str
+) -> int:
+    """One phone on this machine shows URL, a phone service: no Docker, no root. Ends with 1 where its screen shows an error."""
+    from testbed.browser.exchange import BrowserSettings
+    from testbed.browser.model import model_named
+    from testbed.desk import Desk
+    from testbed.desk_session import Session
+
+    names = ("services", "directories", "messages", "information")
+    settings = BrowserSettings(device_name=device, model=model_named(model), urls=dict.fromkeys(names, url))
+    return Session(desk=Desk(settings, timeout_s=timeout), url=url, picture=picture, output=output).run(keys)
+
+
+@cli.command("lint-xml")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|URL…")
+@click.option("--model", "models", multiple=True, help="phone model, for instance 7960; all of them without it")
+@output_option
+def lint_xml_command(sources: tuple[str, ...], models: tuple[str, ...], output: str) -> int:
+    """Check CiscoIPPhone pages against the limits of each phone model. Ends with 1 where a phone would not show one."""
+    from testbed import lint_xml, show
+
+    chosen = lint_xml.chosen_models(models)
+    records = [record for source in sources for record in lint_xml.lint(source, chosen)]
+    if output != "table":
+        show.rows(records, output)
+    for record in records if output == "table" else ():
+        click.echo(
+            f"{record['source']}:{record['line']}:{record['column']}: {record['level']}: "
+            f"{record['path'] + ': ' if record['path'] else ''}{record['message']} [{', '.join(record['models'])}]"
+        )
+    if not records:
+        show.say("nothing wrong for " + ", ".join(model.name for model in chosen))
+    return errors.EXIT_CHECK_FAILED if lint_xml.has_errors(records) else errors.EXIT_OK
 
 
 @cli.group()

@@ -30,6 +30,7 @@ CONTAINER_MODULES = (
     "sep_file.py",
     "phone_xml.py",
     "probe.py",
+    "browser",
     "sccp",
     "roles",
 )

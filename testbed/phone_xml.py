@@ -21,6 +21,12 @@ NAME_CHARS = 32
 TEXT_CHARS = 4000
 INPUT_FLAGS = frozenset(a + b for letter in "ATNEUL" for a, b in ((letter, ""), (letter, "P"), ("P", letter)))
 """Plain ASCII, telephone number, numeric, equation, upper case, lower case; P hides what is typed."""
+KEY_NAMES = frozenset(
+    (
+        *(f"KeyPad{digit}" for digit in (*range(10), "Star", "Pound")),
+        *("NavUp", "NavDown", "NavLeft", "NavRight", "NavSelect", "NavBack", "PushToTalk"),
+    )
+)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -52,32 +58,53 @@ class PhoneObject(_Item):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoftKey(_Item):
-    """``position`` 1-8; ``url`` an http URL or a URI such as ``SoftKey:Exit``."""
+    """``position`` 1-8; ``url`` an http URL or a URI such as ``SoftKey:Exit``; ``url_down`` a URI for when it goes down."""
 
     _tag = "SoftKeyItem"
     name: str
     position: int
     url: str
+    url_down: str = ""
 
     def _element(self) -> ET.Element:
         element = ET.Element(self._tag)
         _text(element, "Name", self.name, NAME_CHARS)
         _whole(element, "Position", self.position, 1, 8)
         _text(element, "URL", self.url, URL_CHARS)
+        _text(element, "URLDown", self.url_down, URL_CHARS)
         return element
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Displayable(PhoneObject):
+class KeyItem(_Item):
+    """What a key of ``KEY_NAMES`` does while the page shows."""
+
+    _tag = "KeyItem"
+    key: str
+    url: str
+
+    def _element(self) -> ET.Element:
+        element = ET.Element(self._tag)
+        _choice(element, "Key", self.key, KEY_NAMES)
+        _text(element, "URL", self.url, URL_CHARS)
+        return element
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Displayable(PhoneObject):
+    """What shows on the services pane; without soft keys of its own it gets the phone's."""
+
     title: str = ""
     prompt: str = ""
     soft_keys: tuple[SoftKey, ...] = ()
+    keys: tuple[KeyItem, ...] = ()
 
     def _frame(self) -> ET.Element:
         element = ET.Element(self._tag)
         _text(element, "Title", self.title, NAME_CHARS)
         _text(element, "Prompt", self.prompt, NAME_CHARS)
         _items(element, self.soft_keys, 8)
+        _items(element, self.keys, 32)
         return element
 
 
@@ -100,7 +127,7 @@ class MenuItem(_Item):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Menu(_Displayable):
+class Menu(Displayable):
     """Up to 100 items."""
 
     _tag = "CiscoIPPhoneMenu"
@@ -113,7 +140,7 @@ class Menu(_Displayable):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Text(_Displayable):
+class Text(Displayable):
     """Up to 4000 characters."""
 
     _tag = "CiscoIPPhoneText"
@@ -145,7 +172,7 @@ class InputItem(_Item):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Input(_Displayable):
+class Input(Displayable):
     """A form of up to five fields; the phone fetches ``url`` with the fields as its query."""
 
     _tag = "CiscoIPPhoneInput"
@@ -175,7 +202,7 @@ class DirectoryEntry(_Item):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Directory(_Displayable):
+class Directory(Displayable):
     """Up to 32 entries."""
 
     _tag = "CiscoIPPhoneDirectory"
@@ -208,7 +235,7 @@ class Bitmap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Image(_Displayable):
+class Image(Displayable):
     """At most 133 x 65 pixels, 2162 bytes of data."""
 
     _tag = "CiscoIPPhoneImage"
@@ -221,7 +248,7 @@ class Image(_Displayable):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GraphicMenu(_Displayable):
+class GraphicMenu(Displayable):
     """An image with up to 12 items, chosen by their number."""
 
     _tag = "CiscoIPPhoneGraphicMenu"
@@ -232,6 +259,56 @@ class GraphicMenu(_Displayable):
         element = self._frame()
         self.bitmap._append_to(element, most_width=133, most_height=65, most_bytes=2162)
         _items(element, self.items, 12)
+        return element
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Icon(_Item):
+    """The picture a menu item's ``icon`` names by ``index``: at most 16 x 10 pixels; the bitmap's place means nothing."""
+
+    _tag = "IconItem"
+    index: int
+    bitmap: Bitmap
+
+    def _element(self) -> ET.Element:
+        element = ET.Element(self._tag)
+        _whole(element, "Index", self.index, 0, 9)
+        _whole(element, "Width", self.bitmap.width, 1, 16)
+        _whole(element, "Height", self.bitmap.height, 1, 10)
+        _whole(element, "Depth", self.bitmap.depth, 1, 2)
+        _text(element, "Data", self.bitmap.data.hex().upper(), 2 * 40)
+        return element
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IconMenu(Displayable):
+    """Up to 32 items, each with the icon (of up to ten) that its ``icon`` names."""
+
+    _tag = "CiscoIPPhoneIconMenu"
+    items: tuple[MenuItem, ...] = ()
+    icons: tuple[Icon, ...] = ()
+
+    def _element(self) -> ET.Element:
+        element = self._frame()
+        _items(element, self.items, 32)
+        _items(element, self.icons, 10)
+        return element
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFile(Displayable):
+    """A PNG file that the phone fetches from ``url``; for models whose displays are larger than a bitmap can be."""
+
+    _tag = "CiscoIPPhoneImageFile"
+    url: str
+    x: int = 0
+    y: int = 0
+
+    def _element(self) -> ET.Element:
+        element = self._frame()
+        _whole(element, "LocationX", self.x, -1, 297)
+        _whole(element, "LocationY", self.y, -1, 167)
+        _text(element, "URL", self.url, URL_CHARS, least=1)
         return element
 
 

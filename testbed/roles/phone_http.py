@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import time
 from collections.abc import Mapping
@@ -20,28 +19,17 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from testbed.browser.http import MAX_REDIRECTS, refresh_of, request_headers
+from testbed.browser.model import DEFAULT_MODEL
 from testbed.errors import BedError
 
 MAX_BODY_BYTES = 1 << 20
 """A phone's own memory is far smaller; the bound keeps a page that never ends from filling ours."""
 _MAX_WIRE_BYTES = 2 * MAX_BODY_BYTES + (1 << 16)
 """Of one connection: the body, its chunk headers, and the header fields, which could go on for ever too."""
-MAX_REDIRECTS = 5
 HTTP_PORT = 80
 
-PHONE_HEADERS = {
-    "Accept": "x-CiscoIPPhone/*, text/*,image/png,*/*",
-    "Accept-Language": "en",
-    "Accept-Charset": "iso-8859-1",
-    "User-Agent": "Allegro-Software-WebClient/4.34",
-    "x-CiscoIPPhoneModelName": "CP-7941G",
-    "x-CiscoIPPhoneSDKVersion": "5.0.4",
-    "x-CiscoIPPhoneDisplay": "298,144,3,G",
-    "Connection": "close",
-}
-"""As in a request of a real CP-7941G (a 2009 capture): display width, height, depth, C(olour) or G(rey)."""
-
-_REFRESH = re.compile(r"\s*(\d{1,6})(?:\.\d*)?\s*(?:;\s*(?:url=)?(.*))?", re.IGNORECASE)
+PHONE_HEADERS = request_headers(DEFAULT_MODEL)
 
 
 class HttpFailure(BedError):
@@ -213,7 +201,7 @@ class _Hop:
             elapsed_s=elapsed_s,
             via=self.via,
             served_by=headers.get("x-served-by"),
-            refresh=_refresh_of(headers.get("refresh", ""), self.url),
+            refresh=refresh_of(headers.get("refresh", ""), self.url),
             cookie=self._cookie,
         )
 
@@ -288,17 +276,6 @@ def _merged(cookie: str, fresh: SimpleCookie) -> str:
     pairs = dict(pair.split("=", 1) for pair in cookie.split("; ") if "=" in pair)
     pairs.update({name: morsel.value for name, morsel in fresh.items()})
     return "; ".join(f"{name}={value}" for name, value in pairs.items())
-
-
-def _refresh_of(header: str, url: str) -> tuple[float, str] | None:
-    """``10; url=menu.xml`` as seconds and an absolute URL; without a url the same page. None for anything else."""
-    match = _REFRESH.fullmatch(header)
-    if match is None:
-        return None
-    try:
-        return float(match[1]), str(URL(url).join(URL((match[2] or "").strip())))
-    except ValueError:
-        return None
 
 
 def _text_of(error: Exception) -> str:

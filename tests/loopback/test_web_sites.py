@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -10,78 +9,21 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Network
-from pathlib import Path
-from threading import Event as Flag
-from threading import Thread
-from typing import Any
 
 import pytest
-from aiohttp import web
+from served_sites import DEVICE, HOST, REPOSITORY, Site, serving, validate
 from yarl import URL
 
 from testbed import phone_xml as px
 from testbed.errors import UsageError
 from testbed.roles import pages, web_host
 from testbed.roles.common import HostEnvironment
-from testbed.roles.phone_http import PhoneRequest, PhoneResponse, fetch
 from testbed.roles.site import listener
 from testbed.roles.web_lookup import ASK_TIMEOUT_S, CallManager
 
-REPOSITORY = Path(__file__).parents[2]
-SCHEMA = REPOSITORY.parent / "shared" / "data" / "chan-sccp-CiscoIPPhone.xsd"
-HOST = "127.0.1.111"
-BED = IPv4Network("127.0.0.0/16")
 CCMCIP = "/CCMCIP"
-DEVICE = "SEP020000000001"
-
-
-class Site:
-    """A site in a thread of its own, and the events it reported."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://{HOST}:{port}"
-        self.events: list[dict[str, Any]] = []
-
-    def emit(self, name: str, /, **data: object) -> None:
-        self.events.append({"name": name, **data})
-
-    def get(self, path: str, **settings: Any) -> PhoneResponse:
-        request = PhoneRequest(
-            url=self.url + path,
-            device_name=DEVICE,
-            source_address="127.0.16.1",
-            bed_prefix=BED,
-            timeout_s=5,
-            **settings,
-        )
-        return asyncio.run(fetch(request))
-
-
-@contextmanager
-def serving(build: Callable[[Site], web.Application]) -> Iterator[Site]:
-    sock = listener(HOST, 0)
-    site = Site(sock.getsockname()[1])
-    ready, stop = Flag(), Flag()
-
-    async def serve() -> None:
-        runner = web.AppRunner(build(site), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.SockSite(runner, sock).start()
-        ready.set()
-        await asyncio.to_thread(stop.wait)
-        await runner.cleanup()
-
-    thread = Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield site
-    finally:
-        stop.set()
-        thread.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -134,17 +76,6 @@ def test_every_call_manager_page_is_a_phone_object_and_says_who_served_it(
     assert px.root_of(response.body) == root
 
 
-def validate(document: bytes) -> None:
-    """Against the published schema, by xmllint: a judge that is not ours."""
-    if not SCHEMA.exists():
-        pytest.skip(f"third-party samples are not part of the project: {SCHEMA.name} is not there")
-    if shutil.which("xmllint") is None:
-        pytest.skip("xmllint (libxml2-utils) is not installed")
-    command = ["xmllint", "--noout", "--nonet", "--schema", str(SCHEMA), "-"]
-    done = subprocess.run(command, input=document, capture_output=True, timeout=20)
-    assert done.returncode == 0, done.stderr.decode()
-
-
 @pytest.mark.parametrize("path", SERVICE_PAGES)
 def test_service_pages_follow_the_schema(services: Site, path: str) -> None:
     validate(services.get(path).body)
@@ -174,6 +105,11 @@ BITMAP = px.Bitmap(width=106, height=21, data=bytes(557), x=-1, y=-1)
         px.Directory(entries=(px.DirectoryEntry(name="n" * 32, telephone="1" * 32),) * 32),
         px.Image(bitmap=px.Bitmap(width=133, height=65, data=bytes(2162), x=132, y=64)),
         px.GraphicMenu(bitmap=BITMAP, items=(px.MenuItem(name="a", url="b"),) * 12),
+        px.IconMenu(
+            items=(px.MenuItem(name="a", url="b", icon=9),) * 32,
+            icons=(px.Icon(index=9, bitmap=px.Bitmap(width=16, height=10, data=bytes(40))),) * 10,
+        ),
+        px.ImageFile(url="http://a/", x=-1, y=167, keys=(px.KeyItem(key="NavUp", url="Dial:1"),) * 32),
         px.Execute(items=(px.ExecuteItem(url="http://a/", priority=2), *[px.ExecuteItem(url="Key:Services")] * 2)),
         px.Error(number=4),
         px.Status(bitmap=BITMAP, text="t" * 32, timer_s=60),

@@ -41,7 +41,7 @@ PURE = IN_CONTAINERS | {
     "verdict",
     "judge",
 }
-PURE_PACKAGES = {"sccp", "faults", "checks", "audit"}
+PURE_PACKAGES = {"sccp", "browser", "faults", "checks", "audit"}
 PRINTING = {("audit", "command")}
 """Within a pure package, what prints its results."""
 IMPURE_STANDARD = {
@@ -112,7 +112,11 @@ def test_docker_is_imported_in_the_engine_alone():
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in modules() if name_of(p)[0] in ("roles", "sccp") or name_of(p) in {("", m) for m in IN_CONTAINERS}],
+    [
+        p
+        for p in modules()
+        if name_of(p)[0] in ("roles", "sccp", "browser") or name_of(p) in {("", m) for m in IN_CONTAINERS}
+    ],
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_what_runs_in_containers_imports_the_standard_library_and_what_the_images_have_only(path: Path):
@@ -120,7 +124,7 @@ def test_what_runs_in_containers_imports_the_standard_library_and_what_the_image
     in_images = {"aiohttp", "yarl", "uvloop", "netfilterqueue"}
     assert {top(name) for name in names} <= set(sys.stdlib_module_names) | {"testbed"} | in_images
     own = {name.split(".")[1] for name in names if name.startswith("testbed.")}
-    assert own <= IN_CONTAINERS | {"roles", "sccp"}
+    assert own <= IN_CONTAINERS | {"roles", "sccp", "browser"}
 
 
 def test_only_waiting_and_roles_sleep():
