@@ -381,6 +381,54 @@ def phone_show(device: str, name: str, output: str) -> int:
     return errors.EXIT_OK
 
 
+picture_option = click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("phone-screen.png"),
+    show_default=True,
+    help="where the picture of a page that has one is written",
+)
+
+
+@phone.command("press")
+@click.argument("device")
+@click.argument("keys", nargs=-1, required=True, metavar="KEY…")
+@name_option
+@picture_option
+@output_option
+def phone_press(device: str, keys: tuple[str, ...], name: str, picture: Path, output: str) -> int:
+    """Press keys of a phone, one upon the page of the other, and draw its screen: Services 2 Select =text Submit Exit."""
+    return _draw_screen(name, device, keys, picture, output)
+
+
+@phone.command("screen")
+@click.argument("device")
+@name_option
+@picture_option
+@output_option
+def phone_screen(device: str, name: str, picture: Path, output: str) -> int:
+    """Draw what the display of a phone shows now."""
+    return _draw_screen(name, device, (), picture, output)
+
+
+def _draw_screen(name: str, device: str, keys: tuple[str, ...], picture: Path, output: str) -> int:
+    """The exit status: 1 where the screen shows an error."""
+    import base64
+
+    from testbed import show, status
+    from testbed.browser.screen import Screen, draw
+
+    reply = status.screen(attach(name), device, keys)
+    if reply["picture"]:
+        picture.write_bytes(base64.b64decode(reply["picture"]))
+    if output != "table":
+        show.rows([reply], output)
+    else:
+        screen = Screen.from_json(reply["screen"])
+        click.echo("\n".join(draw(screen, picture=str(picture) if reply["picture"] else "")))
+    return errors.EXIT_CHECK_FAILED if reply["screen"]["error"] else errors.EXIT_OK
+
+
 @phone.command("browse")
 @click.argument("url")
 @click.option("--keys", help='press these and end, for instance "2 Select =alice Submit Exit"')
@@ -389,13 +437,7 @@ def phone_show(device: str, name: str, output: str) -> int:
 @click.option(
     "--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 300), help="seconds a page may take"
 )
-@click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("phone-screen.png"),
-    show_default=True,
-    help="where the picture of a page that has one is written",
-)
+@picture_option
 @output_option
 def phone_browse(
     url: str, keys: str | None, model: str, device: str, timeout: float, picture: Path, output: str

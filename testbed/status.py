@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from testbed import claims, journal, show, state
@@ -40,15 +41,26 @@ def phones(bed: Bed) -> list[dict[str, Any]]:
 
 def phone(bed: Bed, device: str) -> dict[str, Any]:
     """One phone with its URL table."""
+    reply: dict[str, Any] = bed.ask(host_of(bed, device), {"op": "show", "phone": device})
+    return reply
+
+
+def screen(bed: Bed, device: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """The phone's display after these keys: ``screen``, ``picture`` (PNG in base64, or None), ``results`` of the keys."""
+    request = {"op": "keys", "keys": list(keys)} if keys else {"op": "screen"}
+    reply: dict[str, Any] = bed.ask(host_of(bed, device), {**request, "phone": device})
+    return reply
+
+
+def host_of(bed: Bed, device: str) -> str:
+    """Name of the phones host that has this phone; raises UsageError."""
     names = bed.topology.phones
     if device not in names:
         raise UsageError(
             f"no phone {device!r} in this bed", hint=f"`testbed phone ls --name {bed.topology.bed}` lists them"
         )
     index = names.index(device) + 1
-    host = next(h for h in bed.topology.hosts if h.first_phone <= index < h.first_phone + h.phones)
-    reply: dict[str, Any] = bed.ask(host.name, {"op": "show", "phone": device})
-    return reply
+    return next(h.name for h in bed.topology.hosts if h.first_phone <= index < h.first_phone + h.phones)
 
 
 def print_status(bed: Bed, output: str) -> None:

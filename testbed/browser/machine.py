@@ -46,6 +46,7 @@ class Browser:
         self.is_busy = False
         """Set by the phone while a call is up: pushes of priority 1 and 2 then find it not idle."""
         self._page: Page | None = None
+        self._idle_page: Page | None = None
         self._history: list[str] = []
         self._cookies: dict[str, dict[str, str]] = {}
         self._wanted: _Wanted | None = None
@@ -88,7 +89,7 @@ class Browser:
 
     def screen(self) -> Screen:
         """The display as it stands."""
-        page, model = self._page, self.settings.model
+        page, model = self._page or self._idle_page, self.settings.model
         common = {
             "error": self._error,
             "detail": self._detail,
@@ -113,7 +114,7 @@ class Browser:
 
     def picture(self) -> bytes | None:
         """The display's picture as PNG, where the page has one."""
-        page, model = self._page, self.settings.model
+        page, model = self._page or self._idle_page, self.settings.model
         if page is None or page.bitmap is None or not model.has_pictures:
             return None
         if self._picture is None or self._picture[0] is not page:
@@ -124,7 +125,7 @@ class Browser:
 
     def key(self, name: str, now: float) -> None:
         """A key, a soft key by its label or place (``Soft1``), or ``=text`` typed. Raises UnknownKey."""
-        self._is_on = True
+        self._is_on, self._idle_page = True, None
         self._error = self._detail = ""
         if name.startswith("="):
             self._type(name[1:])
@@ -147,6 +148,15 @@ class Browser:
         answers = tuple(self._execute_item(item, now) for item in pushed.items)
         self._after()
         return answers
+
+    def show_idle(self, answer: Answer) -> None:
+        """The idle URL's page: it shows while no other page does, until a key is pressed; one that cannot be read does not."""
+        try:
+            content = read_page(answer.body, answer.headers.get("content-type", ""), self.settings.model)
+        except PageError as error:
+            self._idle_page, self._detail = None, f"idle page: {error.message}"
+        else:
+            self._idle_page = Page(content, answer.url) if isinstance(content, px.Displayable) else None
 
     def answered(self, number: int, answer: Answer, now: float) -> None:
         """The response to the fetch of this number; one for an earlier page is passed over."""

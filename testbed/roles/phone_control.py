@@ -1,4 +1,4 @@
-"""Control operations of a phones host: ls, show, press, browse, stop, call (a flag for now)."""
+"""Control operations of a phones host: ls, show, press, keys, screen, browse, stop, call (a flag for now)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class PhoneControl:
             "ls": self.ls,
             "show": self.show,
             "press": self.press,
+            "keys": self.keys,
+            "screen": self.screen,
             "browse": self.browse,
             "in-call": self.set_in_call,
             "stop": self.stop,
@@ -72,6 +74,27 @@ class PhoneControl:
             self._fleet.restart_idle(seat)
             tasks += [self._press(seat, key) for key in keys]
         return {"results": await asyncio.gather(*tasks)}
+
+    async def keys(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """``phone``, ``keys``: press them one after the other, each upon the page of the one before; then its screen."""
+        (seat,) = self._seats([request.get("phone")])
+        keys = request.get("keys")
+        if (
+            not isinstance(keys, list)
+            or not 1 <= len(keys) <= MAX_KEYS
+            or not all(isinstance(key, str) for key in keys)
+        ):
+            raise UsageError(f"keys: a list of 1 to {MAX_KEYS} names is needed")
+        self._fleet.restart_idle(seat)
+        results = [await self._fleet.services.press(seat, key[:MAX_URL_CHARS]) for key in keys]
+        return {"results": results, **await self.screen(request)}
+
+    async def screen(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What the display of ``phone`` shows: ``screen`` as ``Screen.to_json``, ``picture`` PNG in base64 or null."""
+        (seat,) = self._seats([request.get("phone")])
+        row = self._row(seat)
+        place = f"registered at {row['registered_at']}" if row["registered_at"] else row["state"]
+        return self._fleet.services.screen(seat, (f"Line {row['line']}" if row["line"] else "No line", place))
 
     async def browse(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """``url`` every ``interval_s`` from each of ``phones``, evenly spread, for ``duration_s``; results are events."""

@@ -10,6 +10,7 @@ from typing import Any
 from testbed.roles.common import HostEnvironment, Reporter
 from testbed.roles.phone_boot import BootError, Configuration, address_ready, boot
 from testbed.roles.phone_link import Endpoint, Link
+from testbed.roles.phone_services import PhoneServices
 from testbed.roles.phone_timers import NEVER, Timers
 from testbed.roles.phone_web import Errand, Idle, PhoneWeb
 from testbed.sccp.phone import Phone
@@ -65,6 +66,7 @@ class Fleet:
         self.seats = [Seat(index, name, address) for index, (name, address) in enumerate(phones)]
         self.by_name = {seat.device_name: seat for seat in self.seats}
         self.web = PhoneWeb(host, report)
+        self.services = PhoneServices(self.web, report, self._set_timer)
         self._tftp_server = tftp_server
         self._timers = Timers(len(self.seats), self._wake)
         self._to_boot: asyncio.Queue[Seat] = asyncio.Queue()
@@ -101,6 +103,7 @@ class Fleet:
             for link in seat.links.values():
                 link.abort()
             seat.links.clear()
+        await self.services.close()
         await self.web.close()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
@@ -238,13 +241,14 @@ class Fleet:
     def _restart(self, seat: Seat) -> None:
         """After a Reset: as after power-on, the configuration is read again."""
         seat.machine, seat.config = None, None
+        self.services.forget(seat)
         seat.idle.at = seat.browse_at = NEVER
         self._to_boot.put_nowait(seat)
 
     # -- timers
 
     def _set_timer(self, seat: Seat) -> None:
-        due = min(seat.idle.at, seat.browse_at)
+        due = min(seat.idle.at, seat.browse_at, self.services.next_timer(seat.index))
         timer = seat.machine.next_timer() if seat.machine is not None else None
         due = due if timer is None else min(due, timer)
         if due != NEVER:
@@ -260,6 +264,8 @@ class Fleet:
             self._show_idle_page(seat)
         if seat.browse_at <= now:
             self._browse(seat, now)
+        if seat.config is not None:
+            self.services.tick(seat, now)
         self._pump(seat)
         self._set_timer(seat)
 
@@ -301,6 +307,7 @@ class Fleet:
         def shown(done: asyncio.Task[Any]) -> None:
             if not done.cancelled() and not self._stopping and seat.idle.at == NEVER:
                 seat.idle.shown(file, done.result()[1])
+                self.services.show_idle(seat, done.result()[1])
                 self._set_timer(seat)
 
         task.add_done_callback(shown)

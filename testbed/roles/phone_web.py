@@ -34,6 +34,7 @@ class Errand:
     url_name: str
     url: str
     method: str = "GET"
+    cookie: str = ""
 
 
 class PhoneWeb:
@@ -98,6 +99,7 @@ class PhoneWeb:
             method=errand.method,
             body=b"XML=" if errand.method == "POST" else None,
             proxy=sep_file.urls.proxy,
+            cookie=errand.cookie,
         )
 
 

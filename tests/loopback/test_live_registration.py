@@ -149,7 +149,7 @@ def test_wrong_requests_get_an_error_and_the_known_words(standing):
     _, control, _, phones = standing
     assert phones.ask(op="dance") == {
         "error": "no such op",
-        "known": ["browse", "in-call", "ls", "press", "show", "stop"],
+        "known": ["browse", "in-call", "keys", "ls", "press", "screen", "show", "stop"],
     }
     assert "known: services" in phones.ask(op="press", keys=["coffee"])["hint"]
     assert "no phone 'SEP1' here" in phones.ask(op="show", phone="SEP1")["error"]
