@@ -49,9 +49,7 @@ class Campaign:
         """Random schedules; one that fails, or breaks its bed, is saved as a scenario file that repeats it."""
         seed = new_seed() if options.seed is None else options.seed
         loaded = drawn(options, seed, self.runs)
-        show.say(
-            f"seed {seed}: `testbed run --random {options.count} --seed {seed}` draws the same schedules for the same bed"
-        )
+        show.say(f"seed {seed}: `{options.command(seed)}` draws the same schedules again")
         return self._run(loaded, saving=True)
 
     def _run(self, loaded: list[LoadedScenario], *, saving: bool = False) -> int:

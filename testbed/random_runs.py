@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,14 @@ class RandomOptions:
     phones: int
     profile: str
     policy: str = DEFAULT_POLICY
+
+    def command(self, seed: int) -> str:
+        """The command that draws the same schedules again."""
+        words = ["testbed", "run", "--random", str(self.count), "--seed", str(seed), "--phones", str(self.phones)]
+        words += ["--profile", self.profile]
+        words += [word for file in bed_words(self.files) for word in ("-f", file)]
+        words += [] if self.policy == DEFAULT_POLICY else ["--policy", self.policy]
+        return shlex.join(words)
 
 
 def new_seed() -> int:

@@ -10,7 +10,7 @@ from testbed.errors import EXIT_ENVIRONMENT, EngineError
 from testbed.random_runs import RandomOptions, as_loaded
 from testbed.random_schedule import random_scenario
 from testbed.recording import Run
-from testbed.scenario import LoadedScenario
+from testbed.scenario import LoadedScenario, shipped_beds
 from testbed.verdict import Status, Verdict
 
 
@@ -46,11 +46,11 @@ def test_of_random_runs_those_that_fail_or_break_the_bed_are_saved_with_the_comm
     monkeypatch.setattr("testbed.campaign.build_all", lambda say: {})
     monkeypatch.setattr("testbed.campaign.drawn", drawn)
     campaign = Campaign(profile=None, phones=None, keep=False, bed="", runs=tmp_path, output="table")
-    options = RandomOptions(count=4, seed=None, files=(), phones=2, profile="quick")
+    options = RandomOptions(count=4, seed=None, files=(shipped_beds() / "bed.yaml",), phones=2, profile="quick")
     assert campaign.perform_random(options) == EXIT_ENVIRONMENT
     seed = next(tmp_path.glob("*.yaml")).name.split("-")[1]
     assert {path.name for path in tmp_path.iterdir()} == {f"random-{seed}-{n}.scenario.yaml" for n in (2, 4)}
     said = capsys.readouterr()
-    assert f"`testbed run --random 4 --seed {seed}`" in said.err
+    assert f"`testbed run --random 4 --seed {seed} --phones 2 --profile quick -f bed.yaml`" in said.err
     assert f"`testbed run {tmp_path}/random-{seed}-2.scenario.yaml` repeats it" in said.err
     assert f"random-{seed}-3" in said.out
