@@ -194,7 +194,7 @@ class LinkRate(_Impairing):
 
     @classmethod
     def _drawn_values(cls, chance: Random) -> Mapping[str, Any]:
-        return {"by": chance.choice(["1mbit", "2mbit", "10mbit"])}
+        return {"by": chance.choice(["512kbit", "1mbit", "2mbit"])}
 
     def impairment(self, timers: Profile) -> Impairment:
         """A rate."""
