@@ -137,6 +137,7 @@ def down(name: str, all_beds: bool, stale: bool) -> int:
 
     if stale:
         leftovers.await_all_undone(show.say)
+        show.say("no bed or fault is left whose owner is gone")
         return errors.EXIT_OK
     there = {container.bed for container in containers()}
     names = sorted(there) if all_beds else [name]

@@ -195,7 +195,12 @@ def follow_log(container_id: str, deliver: Callable[[float, str], None], stop: t
 def _follow(container_id: str, deliver: Callable[[float, str], None], stop: threading.Event) -> None:
     last = ""
     while not stop.is_set():
-        client = connect()
+        try:
+            client = connect()
+        except EngineError:
+            # The engine is being started again, or the bed breaks: whoever asks it next says so.
+            stop.wait(1)
+            continue
         try:
             since = max(0, int(_epoch_s(last))) if last else None
             for stamp, line in _stamped(

@@ -15,7 +15,7 @@ from killing import Kill, await_nothing_left, left_of, random_kill, running
 from testbed.state import home
 
 RUN = ("rehome-kill", "--phones", "2")
-RUN_S = 12.0
+RUN_S = 10.0
 """About as long as such a run takes: kills come before."""
 CHANCE = random.Random(20031)
 KILLS = [
