@@ -21,6 +21,7 @@ IN_CONTAINERS = {
     "phone_xml",
     "bounded_xml",
     "probe",
+    "rtp",
 }
 PURE = IN_CONTAINERS | {
     "address_block",

@@ -1,0 +1,184 @@
+"""The RTP of a process: sockets of phones' own addresses, one timer for all streams that are sent, the kernel's time of arrival.
+
+A port both receives and sends, as a phone's does; its mark is what ``start`` is told, and 0 until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import heapq
+import itertools
+import socket
+import struct
+import time
+
+from testbed.rtp import Receiver, Sender, rtp_ports
+
+MAX_DATAGRAM_BYTES = 2048
+MOST_AT_ONCE = 64
+"""Datagrams taken from one port before the others have their turn."""
+SO_TIMESTAMPNS = 35
+"""asm-generic/socket.h: datagrams come with the time (realtime) at which the kernel got them."""
+MULTICAST_TTL = 8
+_TIMESPEC = struct.Struct("@qq")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
+
+
+class MediaPort:
+    """One UDP port; ``receiver`` has the figures of what came, ``sender`` those of what was sent, stopped streams included."""
+
+    __slots__ = ("_media", "_remote", "_sock", "address", "is_sending", "port", "receiver", "sender", "unsent")
+
+    def __init__(self, media: Media, sock: socket.socket, address: str) -> None:
+        self._media, self._sock = media, sock
+        self.address, self.port = address, int(sock.getsockname()[1])
+        self.receiver = Receiver()
+        self.sender: Sender | None = None
+        self.is_sending = False
+        self.unsent = 0
+        """Packets that the kernel did not take, for example while the link is down."""
+        self._remote = ("", 0)
+
+    def start(self, sender: Sender, remote: tuple[str, int], tos: int) -> None:
+        """Send this stream to ``remote``, marked with ``tos`` (0-255); replaces what was sent before. Raises OSError."""
+        self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+        self.sender, self._remote, self.is_sending = sender, remote, True
+        self._media.schedule(self)
+
+    def stop(self) -> None:
+        """Send no more."""
+        self.is_sending = False
+
+    def close(self) -> None:
+        """Neither send nor receive any more; the figures stay."""
+        self.is_sending = False
+        self._media.forget(self)
+        self._sock.close()
+
+    def send_due(self, now: float) -> None:
+        """Send what is due."""
+        assert self.sender is not None
+        while (packet := self.sender.packet(now)) is not None:
+            try:
+                self._sock.sendto(packet, self._remote)
+            except OSError:
+                self.unsent += 1
+
+    def read(self) -> None:
+        """Take what came."""
+        sock, receiver, offset_s = self._sock, self.receiver, self._media.realtime_offset_s
+        for _ in range(MOST_AT_ONCE):
+            try:
+                data, ancillary, _, _ = sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+            except OSError:  # nothing more, or the echo of an ICMP message
+                return
+            receiver.take(data, _arrival(ancillary, offset_s))
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+
+class Media:
+    """All ports of a process."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.realtime_offset_s = time.time() - time.monotonic()
+        """Realtime minus monotonic, at the start: a clock that is set meanwhile makes no gap."""
+        self._ports: set[MediaPort] = set()
+        self._choice = itertools.cycle(rtp_ports())
+        self._due: list[tuple[float, int, MediaPort]] = []
+        self._turns = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = float("inf")
+
+    def open(self, address: str, port: int = 0, *, group: str = "") -> MediaPort:
+        """Bind ``port`` of this address (0: the next free even one of 20480-32766), or of a multicast ``group`` joined there.
+
+        Raises OSError where it is taken or the address is not ours.
+        """
+        sock = _bound(address, port, group) if port else self._bound_anywhere(address)
+        opened = MediaPort(self, sock, address)
+        self._ports.add(opened)
+        self._loop.add_reader(sock.fileno(), opened.read)
+        return opened
+
+    def close(self) -> None:
+        """Close all ports."""
+        for port in list(self._ports):
+            port.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due.clear()
+
+    def _bound_anywhere(self, address: str) -> socket.socket:
+        for port in itertools.islice(self._choice, len(rtp_ports())):
+            try:
+                return _bound(address, port, "")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        raise OSError(errno.EADDRINUSE, f"all RTP ports of {address} are taken")
+
+    # -- used by ports
+
+    def schedule(self, port: MediaPort) -> None:
+        assert port.sender is not None
+        heapq.heappush(self._due, (port.sender.due, next(self._turns), port))
+        self._arm()
+
+    def forget(self, port: MediaPort) -> None:
+        if port in self._ports:
+            self._ports.remove(port)
+            with contextlib.suppress(ValueError):
+                self._loop.remove_reader(port.fileno())
+
+    def _arm(self) -> None:
+        if not self._due or self._due[0][0] >= self._armed_for:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = self._due[0][0]
+        self._timer = self._loop.call_later(max(0.0, self._armed_for - time.monotonic()), self._send)
+
+    def _send(self) -> None:
+        self._timer, self._armed_for = None, float("inf")
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            due, _, port = heapq.heappop(self._due)
+            sender = port.sender
+            if not port.is_sending or sender is None or sender.due != due:  # stopped, or started anew
+                continue
+            port.send_due(now)
+            heapq.heappush(self._due, (sender.due, next(self._turns), port))
+        self._arm()
+
+
+def _bound(address: str, port: int, group: str) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, MULTICAST_TTL)
+        if group:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((group, port))
+            membership = socket.inet_aton(group) + socket.inet_aton(address)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        else:
+            sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _arrival(ancillary: list[tuple[int, int, bytes]], offset_s: float) -> float:
+    """On the monotonic clock."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = _TIMESPEC.unpack(data)
+            return float(seconds - offset_s + nanoseconds * 1e-9)
+    return time.monotonic()
