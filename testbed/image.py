@@ -31,6 +31,7 @@ CONTAINER_MODULES = (
     "phone_xml.py",
     "probe.py",
     "browser",
+    "rtp.py",
     "sccp",
     "roles",
 )

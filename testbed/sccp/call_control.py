@@ -15,6 +15,7 @@ from testbed.errors import PeerProtocolError
 from testbed.profile import KEEPALIVE_MISSES, Profile
 from testbed.sccp.call_control_state import CallControlEvent, CallControlSession, Rules
 from testbed.sccp.configuration_messages import CapabilitiesReq, TimeDateReq
+from testbed.sccp.exchange import Exchange
 from testbed.sccp.message import Direction, Message, Unknown
 from testbed.sccp.messages import decode, encode, name_of
 from testbed.sccp.registration_messages import (
@@ -32,12 +33,14 @@ from testbed.sccp.registration_messages import (
     Unregister,
     UnregisterAck,
 )
-from testbed.sccp.service import ANSWERS, time_and_date
+from testbed.sccp.service import ANSWERS, numbers_of, time_and_date
 
 __all__ = ["CallControl", "CallControlEvent", "CallControlSession", "Rules"]
 
 PROTOCOL_VERSION = 5
 DATE_TEMPLATE = "M/D/Y"
+CALL_ACTIVE = 2
+"""Status of an UnregisterAck that refuses."""
 BEFORE_REGISTRATION: Final = (Register, Alarm, KeepAlive, IpPort, RegisterTokenReq)
 """What a connection may send that is not registered (Asterisk draws the same line). Unregister is answered too."""
 
@@ -48,6 +51,7 @@ class CallControl:
     def __init__(self, *, host: str, profile: Profile, rules: Rules | None = None, now: float = 0.0) -> None:
         self.host, self.profile = host, profile
         self.rules = rules or Rules()
+        self.exchange = Exchange(self)
         self.sessions: dict[int, CallControlSession] = {}
         self.registered: dict[str, CallControlSession] = {}
         """Device name -> its session."""
@@ -99,6 +103,8 @@ class CallControl:
         self._wake(now)
         if self.unheeded is not None:
             self._awake_since = now
+        else:
+            self.exchange.tick(now)
         while self._watch and self._watch[0][0] <= now:
             due, peer = heapq.heappop(self._watch)
             session = self.sessions.get(peer)
@@ -114,7 +120,8 @@ class CallControl:
         """When ``tick`` is due; never later than an interval ahead, so that a freeze of our own is noticed."""
         if not self._watch:
             return None
-        return min(self._watch[0][0], self._awake_at + self.profile.keepalive_s)
+        calls_at = self.exchange.next_timer() if self.unheeded is None else float("inf")
+        return min(self._watch[0][0], self._awake_at + self.profile.keepalive_s, calls_at)
 
     def reset(self, device_name: str, kind: int, now: float) -> bool:
         """Send Reset (1 reset, 2 restart) to a registered phone; False where it is not registered."""
@@ -168,7 +175,9 @@ class CallControl:
             handler(self, session, message, now)
         elif type(message) in ANSWERS and session.device_name:
             self._say(session, ANSWERS[type(message)](message, session.device_name, self.host))
-        elif not session.device_name and not isinstance(message, BEFORE_REGISTRATION):
+        elif session.device_name:
+            self.exchange.take(session.device_name, message, now)
+        elif not isinstance(message, BEFORE_REGISTRATION):
             self._refuse_peer(session, f"{name_of(message.message_id)} before registration", now)
 
     def on_register(self, session: CallControlSession, message: Register, now: float) -> None:
@@ -178,7 +187,7 @@ class CallControl:
             refusal = "Error: Device Name"
         if refusal is not None:
             self._say(session, RegisterReject(text=refusal[:32]))
-            self._tell("RegisterRefused", now, phone=_printable(name), text=refusal)
+            self.tell("RegisterRefused", now, phone=_printable(name), text=refusal)
             self._hang_up(session, "closed", now)
             return
         if session.device_name not in ("", name):
@@ -190,6 +199,7 @@ class CallControl:
         session.interval_s = self.profile.keepalive_s
         self._watch_for_silence(session)
         self.registered[name] = session
+        self.exchange.plug(name, numbers_of(name))
         self._say(
             session,
             RegisterAck(
@@ -200,9 +210,12 @@ class CallControl:
             ),
             CapabilitiesReq(),
         )
-        self._tell("PhoneRegistered", now, phone=name, address=session.address)
+        self.tell("PhoneRegistered", now, phone=name, address=session.address)
 
     def on_unregister(self, session: CallControlSession, _message: Unregister, now: float) -> None:
+        if self.exchange.has_calls(session.device_name):
+            self._say(session, UnregisterAck(status=CALL_ACTIVE))
+            return
         self._say(session, UnregisterAck())
         self._unregister(session, "unregister", now)
 
@@ -212,7 +225,7 @@ class CallControl:
     def on_token_request(self, session: CallControlSession, message: RegisterTokenReq, now: float) -> None:
         wait_s = self.rules.token_wait_s
         self._say(session, RegisterTokenAck() if wait_s is None else RegisterTokenReject(wait_s=wait_s))
-        self._tell(
+        self.tell(
             "TokenAnswered", now, phone=_printable(message.device_name), granted=wait_s is None, wait_s=wait_s or 0
         )
 
@@ -228,13 +241,13 @@ class CallControl:
         """The first of each connection is told: that is when its phone begins to wait."""
         if session.peer not in unheeded:
             phone = session.device_name or _printable(getattr(message, "device_name", ""))
-            self._tell("MessageMuted", now, phone=phone, peer=session.address, message=name_of(message.message_id))
+            self.tell("MessageMuted", now, phone=phone, peer=session.address, message=name_of(message.message_id))
         unheeded[session.peer] = unheeded.get(session.peer, 0) + 1
 
     # -- sessions
 
     def _refuse_peer(self, session: CallControlSession, error: str, now: float) -> None:
-        self._tell("PeerRejected", now, peer=session.address, error=error)
+        self.tell("PeerRejected", now, peer=session.address, error=error)
         self._hang_up(session, "protocol", now)
 
     def _hang_up(self, session: CallControlSession, cause: str, now: float) -> None:
@@ -247,7 +260,8 @@ class CallControl:
         session.interval_s = self.profile.secondary_keepalive_s
         if name:
             del self.registered[name]
-            self._tell("PhoneUnregistered", now, phone=name, cause=cause)
+            self.exchange.unplug(name, now)
+            self.tell("PhoneUnregistered", now, phone=name, cause=cause)
 
     def _watch_for_silence(self, session: CallControlSession) -> None:
         """Entries of the heap are never removed early: one that is no longer the session's own is passed over."""
@@ -270,7 +284,14 @@ class CallControl:
             return
         self._outbox.append((session.peer, b"".join([encode(message) for message in messages])))
 
-    def _tell(self, name: str, now: float, **data: Any) -> None:
+    def say_to(self, device_name: str, *messages: Message) -> None:
+        """To a phone that is registered, or nothing (of the exchange)."""
+        session = self.registered.get(device_name)
+        if session is not None:
+            self._say(session, *messages)
+
+    def tell(self, name: str, now: float, **data: Any) -> None:
+        """An event."""
         self._events.append(CallControlEvent(name=name, now=now, data=data))
 
 

@@ -15,6 +15,7 @@ from testbed.profile import KEEPALIVE_MISSES
 from testbed.sccp.configuration_messages import ButtonTemplateRes, CapabilitiesReq, DefineTimeDate, LineStatRes
 from testbed.sccp.message import Message, Unknown
 from testbed.sccp.messages import decode, encode
+from testbed.sccp.phone_calls import Calls
 from testbed.sccp.phone_state import NEVER, OPEN_STATES, Input, PhoneEvent, PhoneSettings, Session, State
 from testbed.sccp.phone_transitions import TRANSITIONS
 from testbed.sccp.registration_messages import (
@@ -31,6 +32,8 @@ UNREGISTER_REFUSED = 2
 
 _AWAITING = frozenset({State.CONNECTING, State.REGISTERING, State.CONFIGURING, State.UNREGISTERING})
 """One answer is awaited, until the session's deadline; no keepalives are sent meanwhile."""
+_WITH_CALLS = frozenset({State.REGISTERED, State.UNREGISTERING})
+"""What the call control says about calls counts."""
 _INPUTS: dict[type[Message], Input] = {
     RegisterAck: Input.REGISTER_ACK,
     CapabilitiesReq: Input.CAPABILITIES_REQ,
@@ -53,6 +56,7 @@ class Phone:
         "_connects",
         "_events",
         "_outbox",
+        "calls",
         "chosen",
         "ended",
         "in_call",
@@ -96,6 +100,7 @@ class Phone:
         self.pending_reset = 0
         self.last_cause = ""
         self.in_call = False
+        self.calls = Calls(self)
         self._outbox: list[tuple[int, bytes]] = []
         self._connects: list[int] = []
         self._closes: list[int] = []
@@ -136,13 +141,14 @@ class Phone:
                 if due <= now:
                     self.apply(session, given, now)
                     break
+        self.calls.tick(now)
         if self.resume_at <= now:
             self.seek(now)
         self.settle(now)
 
     def next_timer(self) -> float | None:
         """When ``tick`` is due, on the clock of ``now``."""
-        due = self.resume_at
+        due = min(self.resume_at, self.calls.next_timer())
         for session in self.sessions:
             for moment, _ in self._timers(session):
                 due = min(due, moment)
@@ -151,7 +157,8 @@ class Phone:
         return None if due == NEVER else due
 
     def stop(self, now: float) -> None:
-        """Unregister, then close everything; ``ended`` says when that is done."""
+        """Hang up, unregister, then close everything; ``ended`` says when that is done."""
+        self.calls.hang_up_all(now)
         self._depart("stop", now)
 
     def set_in_call(self, in_call: bool, now: float) -> None:
@@ -197,14 +204,20 @@ class Phone:
 
     def apply(self, session: Session, given: Input, now: float, detail: Any = None) -> None:
         transition = TRANSITIONS.get((session.state, given))
-        if transition is not None:
-            session.state, action = transition
-            action(self, session, now, detail)
+        if transition is None:
+            return
+        had_calls = session.state in _WITH_CALLS
+        session.state, action = transition
+        action(self, session, now, detail)
+        if had_calls and session.state not in _WITH_CALLS:
+            self.calls.lose(now)
 
     def _take(self, session: Session, message: Message | Unknown, now: float) -> None:
         if isinstance(message, Reset):
             if session.state is State.REGISTERED:
                 self._take_reset(message.kind, now)
+            return
+        if session.state in _WITH_CALLS and isinstance(message, Message) and self.calls.take(message, now):
             return
         given = _INPUTS.get(type(message))  # type: ignore[arg-type]
         if isinstance(message, UnregisterAck) and message.status == UNREGISTER_REFUSED:
@@ -303,12 +316,13 @@ class Phone:
             self.end(now)
 
     def end(self, now: float) -> None:
+        self.ended = True
+        self.calls.hang_up_all(now)
         self.chosen = None
         for session in self.sessions:
             if session.state is not State.IDLE:
                 self.hang_up(session)
         self.resume_at = NEVER
-        self.ended = True
 
     # -- what the actions of the transitions use
 

@@ -63,6 +63,11 @@ def line_number(device_name: str) -> str:
     return str(900_000 + zlib.crc32(device_name.encode("latin-1", "replace")) % 100_000)
 
 
+def numbers_of(device_name: str) -> dict[int, str]:
+    """Numbers of a phone by line, from 1."""
+    return {1: line_number(device_name)}
+
+
 def time_and_date(realtime_s: float) -> DefineTimeDate:
     """``realtime_s``: seconds since 1970, told in UTC."""
     moment = time.gmtime(realtime_s)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from testbed.profile import PROFILES, Profile
+from testbed.rtp import PACKET_S, SAMPLES, Received
 from testbed.sccp.call_control import CallControl, CallControlEvent, Rules
 from testbed.sccp.phone import Phone
+from testbed.sccp.phone_call_state import NEVER, MediaFigures
 from testbed.sccp.phone_state import PhoneEvent, PhoneSettings
 
 LATENCY_S = 0.001
@@ -26,6 +28,21 @@ class Connection:
     is_open: bool = False
     peer: int | None = None
     backlog: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class FakeMedia:
+    """The media of one call at one phone: when it receives, and what it sends to whom, each with its times."""
+
+    port: int = 0
+    closed_at: float = NEVER
+    sent: list[tuple[tuple[str, int], int, float, float]] = field(default_factory=list)
+    """(remote, tos, from, until)."""
+
+    def stop(self, now: float) -> None:
+        if self.sent and self.sent[-1][3] == NEVER:
+            remote, tos, began, _ = self.sent[-1]
+            self.sent[-1] = (remote, tos, began, now)
 
 
 class Pair:
@@ -60,6 +77,12 @@ class Pair:
         self.sent: list[tuple[float, str, int, int, bytes]] = []
         """(time, "up" or "down", phone, rank, bytes)."""
         self.drop: Callable[[str, int, int, bytes], bool] = lambda *_: False
+        self.media: dict[tuple[int, int], FakeMedia] = {}
+        """(phone, call reference) -> its media."""
+        self.no_ports: set[int] = set()
+        """Phones that have no port for media."""
+        for index, phone in enumerate(self.phones):
+            phone.calls.figures = lambda reference, i=index: self.figures(i, reference)
         self._dead: set[int] = set()
         self._frozen: set[int] = set()
         self._cut: set[int] = set()
@@ -95,6 +118,70 @@ class Pair:
 
     def heal(self, rank: int) -> None:
         self._cut.discard(rank)
+
+    # -- media
+
+    def figures(self, index: int, reference: int) -> MediaFigures | None:
+        """What a perfect network would have carried by now."""
+        mine = self.media.get((index, reference))
+        if mine is None:
+            return None
+        sent = sum(int((min(until, self.now) - began) / PACKET_S) for _, _, began, until in mine.sent)
+        place = (self.phones[index].settings.address, mine.port)
+        heard = [
+            (began, min(until, self.now, mine.closed_at))
+            for other in self.media.values()
+            for remote, _, began, until in other.sent
+            if remote == place
+        ]
+        received = sum(max(0, int((until - began) / PACKET_S)) for began, until in heard)
+        return MediaFigures(
+            packets_sent=sent,
+            octets_sent=sent * SAMPLES,
+            received=Received(
+                packets=received,
+                octets=received * SAMPLES,
+                expected=received,
+                lost=0,
+                invalid=0,
+                jitter_s=0.0,
+                largest_jitter_s=0.0,
+                gaps=0,
+                largest_gap_s=PACKET_S,
+            ),
+            heard_at=max((until for _, until in heard), default=None),
+        )
+
+    def talks(self, index: int = 0) -> bool:
+        """Whether this phone sends now, and is heard."""
+        return any(
+            until == NEVER
+            and any(
+                other.port == remote[1] and other.closed_at == NEVER and self.phones[i].settings.address == remote[0]
+                for (i, _), other in self.media.items()
+            )
+            for (i, _), mine in self.media.items()
+            if i == index
+            for remote, _, _, until in mine.sent
+        )
+
+    def _follow_orders(self, index: int, phone: Phone) -> None:
+        for order in phone.calls.orders():
+            key = (index, order.reference)
+            mine = self.media.setdefault(key, FakeMedia())
+            if order.act == "open":
+                mine.closed_at = NEVER
+                mine.port = 0 if index in self.no_ports else 20480 + 2 * len(self.media)
+                phone.calls.opened(order.reference, phone.settings.address, mine.port, self.now)
+            elif order.act == "start":
+                mine.sent.append((order.remote, order.tos, self.now, NEVER))
+            elif order.act == "stop":
+                mine.stop(self.now)
+            elif order.act == "close":
+                mine.closed_at = self.now
+            else:
+                assert order.act == "clear"
+                del self.media[key]
 
     # -- time
 
@@ -158,6 +245,7 @@ class Pair:
 
     def _pump(self) -> None:
         for index, phone in enumerate(self.phones):
+            self._follow_orders(index, phone)
             for rank, data in phone.to_send():
                 self._up(self._connections[index, rank], data)
             for rank in phone.to_close():

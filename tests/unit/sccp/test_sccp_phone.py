@@ -424,7 +424,15 @@ def test_the_table_draws_itself():
 def test_an_idle_phone_is_small():
     pair = registered()
     phone = pair.phones[0]
-    parts = [phone, *phone.sessions, *(s.reader for s in phone.sessions), phone.settings, phone.sessions]
+    parts = [
+        phone,
+        phone.calls,
+        phone.calls.by_reference,
+        *phone.sessions,
+        *(s.reader for s in phone.sessions),
+        phone.settings,
+        phone.sessions,
+    ]
     assert sum(sys.getsizeof(part) for part in parts) < 2000
     assert not hasattr(phone, "__dict__")
     assert not hasattr(phone.sessions[0], "__dict__")
