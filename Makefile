@@ -33,7 +33,7 @@ check: $(STAMP)  ## format, lint, strict types, unit tests; under a minute, no e
 test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers, one scenario of each family; 15 minutes at most
 	$(BIN)/pytest tests -m "not nightly" $(PYTEST)
 
-nightly: $(STAMP) doctor  ## everything `make test` leaves out: all scenarios, real timers; an hour
+nightly: $(STAMP) doctor  ## everything `make test` leaves out: all scenarios, real timers; half an hour
 	$(BIN)/pytest tests $(PYTEST)
 
 docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tests
