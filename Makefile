@@ -44,7 +44,8 @@ bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one ru
 
 # What `make soak` hands over: make soak SOAK='--kills 10 --rounds 2 --minutes 20'
 SOAK ?=
-soak: $(STAMP) doctor  ## runs killed at random moments (50 by SIGKILL), eight beds at once for 20 rounds; two hours
+soak: $(STAMP) doctor  ## a nested engine restarted and full, runs killed at random moments (50 by SIGKILL), 20 rounds of eight beds; two hours
+	$(BIN)/pytest tests/e2e/test_nested_engine.py
 	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:  ## remove the environment and all caches; images, beds and runs stay

@@ -15,13 +15,14 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
 
 from testbed.errors import EXIT_CLEANUP_INCOMPLETE, EXIT_ENVIRONMENT
 from testbed.state import home
-from tests.killing import Kill, Running, await_nothing_left, random_kill, running
+from tests.killing import Kill, await_nothing_left, random_kill, running
 
 SCENARIOS = (
     "rehome-kill",
@@ -97,9 +98,8 @@ def rounds(number: int, beds: int, chance: random.Random, folder: Path, figures:
         fates = [random_kill(chance, 3 * LONGEST_S) if chance.random() < 0.5 else None for _ in names]
         scenarios = [chance.choice(SCENARIOS) for _ in names]
         with ThreadPoolExecutor(max_workers=beds) as pool:
-            statuses = list(pool.map(lambda one: _fated(*one, folder), zip(names, scenarios, fates, strict=True)))
-        for name, scenario, fate, status in zip(names, scenarios, fates, statuses, strict=True):
-            figures.await_gone(name, f"round {place}, {scenario}, {fate}")
+            statuses = list(pool.map(partial(_fated, folder, figures), names, scenarios, fates))
+        for name, fate, status in zip(names, fates, statuses, strict=True):
             what = (
                 "killed" if fate and status < 0 else {0: "passed", 1: "failed", 3: "inconclusive"}.get(status, "broke")
             )
@@ -110,17 +110,15 @@ def rounds(number: int, beds: int, chance: random.Random, folder: Path, figures:
         click.echo(f"round {place + 1}: {statuses}")
 
 
-def _fated(bed: str, scenario: str, fate: Kill | None, folder: Path) -> int:
+def _fated(folder: Path, figures: Figures, bed: str, scenario: str, fate: Kill | None) -> int:
+    """The run's exit status, once nothing is left of it."""
     with running(bed, folder, (scenario, *PHONES)) as run:
-        _meet(run, fate)
-        return int(run.process.returncode)
-
-
-def _meet(run: Running, fate: Kill | None) -> None:
-    if fate is not None:
-        run.kill(fate)
-    else:
-        run.process.wait(600)
+        if fate is not None:
+            run.kill(fate)
+        else:
+            run.process.wait(600)
+    figures.await_gone(bed, f"{bed}, {scenario}, {fate or 'not killed'}")
+    return int(run.process.returncode)
 
 
 def main() -> int:
