@@ -24,6 +24,7 @@ from testbed import state
 What = Literal["bed", "faults"]
 
 WATCHER_END_TIMEOUT_S = 5
+SAID_BYTES = 1000
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PACKAGES = Path(__file__).parents[1]
 
@@ -58,7 +59,7 @@ class Claim:
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, json.dumps({"owner": os.getpid()}).encode())
+            _write(descriptor, {"owner": os.getpid(), "engine": engine()})
             new.rename(mark.file)
             return cls(mark, descriptor, _watcher(mark))
         except BaseException:
@@ -143,7 +144,7 @@ def take_over(mark: Mark, *, wait: bool = False) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         if os.fstat(descriptor).st_nlink:
-            os.pwrite(descriptor, json.dumps({"healer": os.getpid()}).encode().ljust(40), 0)
+            _write(descriptor, {"healer": os.getpid(), "engine": engine_of(mark)})
             return descriptor
     except BlockingIOError:
         pass
@@ -163,6 +164,21 @@ def owner_of(mark: Mark) -> int | None:
     """The process that has this claim; None where it is over, or somebody heals for it."""
     owner = _said(mark).get("owner")
     return owner if isinstance(owner, int) else None
+
+
+def engine() -> str:
+    """Which engine we speak to, as the environment has it; empty for the usual one."""
+    return os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT") or ""
+
+
+def engine_of(mark: Mark) -> str:
+    """The one on which the claim's bed is: to another the bed would look as if it were gone."""
+    return str(_said(mark).get("engine") or "")
+
+
+def _write(descriptor: int, record: dict[str, Any]) -> None:
+    """Over what is there, of a length that does not change: a reader never sees half of it."""
+    os.pwrite(descriptor, json.dumps(record).encode().ljust(SAID_BYTES), 0)
 
 
 def _said(mark: Mark) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from testbed import journal, standing_faults, state
 from testbed.bed import Bed
-from testbed.errors import BedError, UsageError
+from testbed.errors import BedError
 from testbed.faults import fault_of
 from testbed.live import Recorder
 
@@ -32,10 +32,8 @@ def main() -> int:
     bed = None
     try:
         bed, reply = _held(request)
-    except UsageError as error:
-        _answer({"refused": error.message, "hint": error.hint})
     except BedError as error:
-        _answer({"error": error.message, "hint": error.hint})
+        _answer({"error": type(error).__name__, "message": error.message, "hint": error.hint})
     if bed is None:
         return 1
     _answer(reply)

@@ -53,7 +53,7 @@ def undo_stale(say: Say, *, timeout_s: float = COMMAND_TIMEOUT_S) -> list[str]:
     """Undo for every owner that died without a watcher; what could not be undone, in words."""
     problems = []
     for mark in claims.marks():
-        lock = claims.take_over(mark)
+        lock = claims.take_over(mark) if claims.engine_of(mark) == claims.engine() else None
         if lock is None:
             continue
         what = "removing it" if mark.what == "bed" else "healing its faults"

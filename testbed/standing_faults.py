@@ -19,7 +19,7 @@ from testbed import claims, journal, leftovers
 from testbed.claims import Mark
 from testbed.document import known_words
 from testbed.duration import parse_duration
-from testbed.errors import EngineError, UsageError
+from testbed.errors import BedError, EngineError, Unsupported, UsageError
 from testbed.faults import KINDS, Fault, fault_of
 from testbed.journal import Journal
 from testbed.topology import Topology
@@ -29,6 +29,8 @@ HOLDER = "testbed.fault_holder"
 EFFECT_TIMEOUT_S = 60.0
 HEAL_TIMEOUT_S = 45.0
 POLL_S = 0.1
+
+_REFUSALS: dict[str | None, type[BedError]] = {kind.__name__: kind for kind in (UsageError, Unsupported)}
 
 
 def fault_from(kind: str, target: str, words: Sequence[str]) -> Fault:
@@ -121,10 +123,8 @@ def add(topology: Topology, fault: Fault, for_s: float) -> dict[str, Any]:
     if "id" in reply:
         return dict(reply)
     holder.send_signal(signal.SIGTERM)
-    if "refused" in reply:
-        raise UsageError(reply["refused"], hint=reply["hint"])
-    raise EngineError(
-        reply.get("error") or f"{fault} did not take effect within {EFFECT_TIMEOUT_S:g} s",
+    raise _REFUSALS.get(reply.get("error"), EngineError)(
+        reply.get("message") or f"{fault} did not take effect within {EFFECT_TIMEOUT_S:g} s",
         hint=reply.get("hint") or f"`testbed fault ls`, and {claims.log_file(topology.bed)}",
     )
 

@@ -36,9 +36,12 @@ def test_nothing_is_left_a_minute_after_a_run_was_killed(kill: Kill, tmp_path: P
     assert run.process.returncode in (0, 130, *(-number for number in kill.numbers)), run.said.read_text()
 
 
-def test_of_two_beds_at_once_the_one_passes_when_the_other_is_killed(tmp_path: Path):
+def test_of_two_beds_at_once_the_one_passes_when_the_other_is_killed(tmp_path: Path, testbed: Testbed):
     killed, spared = f"killed-{os.getpid()}", f"spared-{os.getpid()}"
     with running(spared, tmp_path, RUN) as other, running(killed, tmp_path, RUN) as run:
+        wait_for_containers(spared)
+        [owner] = [row["owner"] for row in testbed("ls", "--output", "json").json if row["bed"] == spared]
+        assert owner == f"running (process {other.process.pid})"
         run.kill(Kill(after_s=8.0))
         await_nothing_left(killed, home())
         assert other.process.wait(90) == 0, other.said.read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import claims
+from testbed import claims, leftovers
 from testbed.claims import Claim, Mark
 from testbed.engine import orphans
 from testbed.waiting import wait_until
@@ -129,3 +129,21 @@ def test_orphans_are_found_by_the_claim_in_their_environment_children_included_a
     finally:
         assert len(orphans.end("1111aaaab")) in (1, 2)
         others.wait(5)
+
+
+def test_a_claim_says_on_which_engine_its_bed_is_also_when_somebody_else_has_taken_it_over(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    claim = Claim.take("b", "bed")
+    there = claims.engine()
+    copy = Mark(bed="c", id="1", what="bed")
+    copy.file.write_bytes(claim.mark.file.read_bytes())
+    claim.release()
+    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")
+    assert leftovers.undo_stale(print) == []
+    assert claims.marks() == [copy], "the bed is on another engine: here it only looks as if it were gone"
+    lock = claims.take_over(copy)
+    assert lock is not None
+    os.close(lock)
+    assert claims.holder_of(copy) == "crashed, being healed"
+    assert claims.engine_of(copy) == there
