@@ -177,6 +177,7 @@ class Receiver:
         "_last_at",
         "_max",
         "_octets",
+        "_quiet_at",
         "_received",
         "_ssrc",
         "_transit",
@@ -190,6 +191,7 @@ class Receiver:
         self._transit: float | None = None
         self._jitter = self._largest_jitter = 0.0
         self._last_at: float | None = None
+        self._quiet_at: float | None = None
         self._gaps, self._largest_gap = 0, 0.0
 
     @property
@@ -235,6 +237,8 @@ class Receiver:
 
     def _begin(self, ssrc: int, sequence: int) -> None:
         self._earlier_expected += self._expected_of_source()
+        if ssrc != self._ssrc:  # what lay between two streams is no gap in either
+            self._quiet_at = None
         self._ssrc, self._base, self._max, self._cycles = ssrc, sequence, sequence, 0
         self._bad, self._transit = None, None
 
@@ -261,11 +265,11 @@ class Receiver:
             self._jitter += (abs(difference) - self._jitter) / 16
             self._largest_jitter = max(self._largest_jitter, self._jitter)
         self._transit = transit
-        if self._last_at is not None:
-            pause_s = now - self._last_at
+        if self._quiet_at is not None:
+            pause_s = now - self._quiet_at
             self._gaps += pause_s > GAP_S
             self._largest_gap = max(self._largest_gap, pause_s)
-        self._last_at = now
+        self._last_at = self._quiet_at = now
 
 
 def rtp_ports() -> range:

@@ -1,7 +1,8 @@
 """A call control: SCCP on port 2000 and the phone-service pages on port 80. ``python3 -m testbed.roles.call_control``.
 
 Environment, besides the bed's own: TESTBED_SCCP_PORT (2000), TESTBED_HTTP_PORT (80), TESTBED_ADDRESS (0.0.0.0),
-TESTBED_SIGNALLING_TOS (104 = AF31, the whole octet), TESTBED_SERVICES_URL (what the services menu points at),
+TESTBED_SIGNALLING_TOS (104 = AF31, the whole octet), TESTBED_MEDIA_TOS (184 = EF, what phones are told to mark their
+media with), TESTBED_SERVICES_URL (what the services menu points at),
 TESTBED_REJECT (refuse registrations with this text), TESTBED_TOKEN ("grant", or whole seconds to wait).
 """
 
@@ -22,11 +23,13 @@ from aiohttp import web
 from testbed.errors import UsageError
 from testbed.roles import pages
 from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_number
-from testbed.roles.control import ControlServer
+from testbed.roles.control import ControlServer, number_in
 from testbed.roles.held_faults import Begin, HeldFaults, Undo
 from testbed.roles.page_faults import PageFaults
 from testbed.roles.site import listener
+from testbed.sccp.call_codes import EF_TOS
 from testbed.sccp.call_control import CallControl, Rules
+from testbed.sccp.leg import NEVER
 
 ROLE = "call-control"
 SCCP_PORT, HTTP_PORT = 2000, 80
@@ -46,7 +49,9 @@ RESTART = 2
 class Switchboard:
     """The machine, its connections and its one timer."""
 
-    def __init__(self, host: HostEnvironment, report: Reporter, rules: Rules, page_faults: PageFaults) -> None:
+    def __init__(
+        self, host: HostEnvironment, report: Reporter, rules: Rules, page_faults: PageFaults, media_tos: int = EF_TOS
+    ) -> None:
         self._host, self._report, self._page_faults = host, report, page_faults
         self._rules = rules
         """As asked for by the owner; a fault may refuse registrations meanwhile."""
@@ -54,9 +59,11 @@ class Switchboard:
         self._loop = asyncio.get_running_loop()
         self.machine = CallControl(host=host.host, profile=host.profile, rules=rules, now=time.monotonic())
         self.machine.set_clock(time.monotonic(), time.time())
+        self.machine.exchange.media_tos = media_tos
         self._connections: dict[int, PhoneConnection] = {}
         self._last_peer = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = NEVER
 
     def opened(self, connection: PhoneConnection, address: str) -> int:
         """A connection was accepted; its number."""
@@ -105,11 +112,15 @@ class Switchboard:
 
     def _arm(self, now: float) -> None:
         due = self.machine.next_timer()
-        if self._timer is None and due is not None:
-            self._timer = self._loop.call_later(max(0.001, due - now), self._tick)
+        if due is None or due >= self._armed_for:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = due
+        self._timer = self._loop.call_later(max(0.001, due - now), self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._armed_for = None, NEVER
         self.machine.tick(time.monotonic())
         self.pump()
 
@@ -124,15 +135,18 @@ class Switchboard:
         }
 
     async def set_rules(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """``reject``: text or null; ``token``: "grant" or seconds. What is not named stays."""
+        """``reject``: text or null; ``token``: "grant" or seconds; ``media_tos``: 0 to 255. What is not named stays."""
         rules = self._rules
         reject = request.get("reject", rules.reject)
         if reject is not None and not isinstance(reject, str):
             raise UsageError("reject: a text or null is needed")
         wait_s = token_wait(request["token"]) if "token" in request else rules.token_wait_s
+        exchange = self.machine.exchange
+        media_tos = number_in(request, "media_tos", least=0, most=255, default=exchange.media_tos)
+        exchange.media_tos = int(media_tos)
         self._rules = Rules(reject=reject, token_wait_s=wait_s)
         self._apply_rules()
-        return {"reject": reject, "token": "grant" if wait_s is None else wait_s}
+        return {"reject": reject, "token": "grant" if wait_s is None else wait_s, "media_tos": exchange.media_tos}
 
     async def reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send Reset to ``phone``; ``kind`` 1 reset (default), 2 restart."""
@@ -267,7 +281,8 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     address = environment.get("TESTBED_ADDRESS", "0.0.0.0")
     tos = whole_number(environment, "TESTBED_SIGNALLING_TOS", AF31_TOS, 255)
     page_faults = PageFaults()
-    switchboard = Switchboard(host, report, rules_from(environment), page_faults)
+    media_tos = whole_number(environment, "TESTBED_MEDIA_TOS", EF_TOS, 255)
+    switchboard = Switchboard(host, report, rules_from(environment), page_faults, media_tos)
     held = HeldFaults(switchboard.fault_kinds, report)
     operations = {"ls": switchboard.ls, "set": switchboard.set_rules, "reset": switchboard.reset}
     control = ControlServer(host.control_path, {**operations, **held.handlers})

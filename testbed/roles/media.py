@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 
-from testbed.rtp import Receiver, Sender, rtp_ports
+from testbed.rtp import SAMPLES, Receiver, Sender, rtp_ports
 
 MAX_DATAGRAM_BYTES = 2048
 MOST_AT_ONCE = 64
@@ -27,25 +27,54 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 
 
 class MediaPort:
-    """One UDP port; ``receiver`` has the figures of what came, ``sender`` those of what was sent, stopped streams included."""
+    """One UDP port; ``receiver`` has the figures of what came, of every stream; ``sender`` is the stream that was started last."""
 
-    __slots__ = ("_media", "_remote", "_sock", "address", "is_sending", "port", "receiver", "sender", "unsent")
+    __slots__ = (
+        "_earlier",
+        "_media",
+        "_remote",
+        "_sock",
+        "address",
+        "is_closed",
+        "is_sending",
+        "port",
+        "receiver",
+        "sender",
+        "unsent",
+    )
 
     def __init__(self, media: Media, sock: socket.socket, address: str) -> None:
         self._media, self._sock = media, sock
         self.address, self.port = address, int(sock.getsockname()[1])
         self.receiver = Receiver()
         self.sender: Sender | None = None
-        self.is_sending = False
+        self.is_sending = self.is_closed = False
+        self._earlier = (0, 0)
         self.unsent = 0
-        """Packets that the kernel did not take, for example while the link is down."""
+        """Packets of this stream that the kernel did not take, for example while the link is down."""
         self._remote = ("", 0)
 
     def start(self, sender: Sender, remote: tuple[str, int], tos: int) -> None:
         """Send this stream to ``remote``, marked with ``tos`` (0-255); replaces what was sent before. Raises OSError."""
         self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+        self._earlier = (self.packets_sent, self.octets_sent)
+        self.unsent = 0
         self.sender, self._remote, self.is_sending = sender, remote, True
         self._media.schedule(self)
+
+    def go_on_from(self, before: MediaPort) -> None:
+        """Count on where a closed port of the same call ended."""
+        self.receiver, self._earlier = before.receiver, (before.packets_sent, before.octets_sent)
+
+    @property
+    def packets_sent(self) -> int:
+        """That left this port, in all its streams."""
+        return self._earlier[0] + (self.sender.packets - self.unsent if self.sender else 0)
+
+    @property
+    def octets_sent(self) -> int:
+        """Of their payloads."""
+        return self._earlier[1] + ((self.sender.packets - self.unsent) * SAMPLES if self.sender else 0)
 
     def stop(self) -> None:
         """Send no more."""
@@ -54,8 +83,10 @@ class MediaPort:
     def close(self) -> None:
         """Neither send nor receive any more; the figures stay."""
         self.is_sending = False
-        self._media.forget(self)
-        self._sock.close()
+        if not self.is_closed:
+            self.is_closed = True
+            self._media.forget(self)
+            self._sock.close()
 
     def send_due(self, now: float) -> None:
         """Send what is due."""

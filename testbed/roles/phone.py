@@ -2,7 +2,7 @@
 
 Environment, besides the bed's own: TESTBED_PHONE_COUNT, TESTBED_FIRST_PHONE (index of the first, from 1),
 TESTBED_PHONE_PREFIX (CIDR; phone i, from 0, has network address + 1 + i), TESTBED_TFTP_SERVER (address, or address:port),
-TESTBED_OUTSIDE_URL (what the key ``proxy`` fetches).
+TESTBED_OUTSIDE_URL (what the key ``proxy`` fetches), TESTBED_MEDIA_TOS (mark media so, whatever the call control says; unset: as told).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class FleetSettings:
 
     phones: tuple[tuple[str, str], ...]
     tftp_server: tuple[str, int]
+    media_tos: int | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> FleetSettings:
@@ -47,13 +48,16 @@ class FleetSettings:
         return cls(
             phones=tuple((f"SEP{FIRST_DEVICE + first + i:012X}", str(prefix[1 + i])) for i in range(count)),
             tftp_server=(server, int(port or TFTP_PORT)),
+            media_tos=whole_number(environment, "TESTBED_MEDIA_TOS", 0, 255)
+            if environment.get("TESTBED_MEDIA_TOS")
+            else None,
         )
 
 
 async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event) -> None:
     """Boot all phones and run them until ``stopped`` is set; then they unregister."""
     settings = FleetSettings.read()
-    fleet = Fleet(host, report, settings.phones, settings.tftp_server)
+    fleet = Fleet(host, report, settings.phones, settings.tftp_server, media_tos=settings.media_tos)
     control = ControlServer(host.control_path, PhoneControl(fleet).handlers())
     await control.start()
     report("RoleStarted", role=ROLE)

@@ -1,4 +1,5 @@
 """Control operations of a phones host: ls, show, press, keys, screen, browse, stop, call (a flag for now)."""
+"""Control operations of a phones host: ls, show, press, browse, call, key, answer, stop."""
 
 from __future__ import annotations
 
@@ -11,6 +12,10 @@ from testbed.errors import UsageError
 from testbed.roles.control import Handler, number_in
 from testbed.roles.phone_fleet import Fleet, Seat
 from testbed.roles.phone_web import ALL_URLS, KEYS, Errand, url_of
+from testbed.sccp.call_codes import KEYPAD
+from testbed.sccp.phone_call_state import Call
+from testbed.sccp.phone_calls import KEYS as CALL_KEYS
+from testbed.sccp.phone_calls import MAX_NUMBER
 from testbed.sccp.phone_state import OPEN_STATES, State
 
 METHODS = ("GET", "POST", "HEAD")
@@ -36,7 +41,9 @@ class PhoneControl:
             "keys": self.keys,
             "screen": self.screen,
             "browse": self.browse,
-            "in-call": self.set_in_call,
+            "call": self.call,
+            "key": self.key,
+            "answer": self.answer,
             "stop": self.stop,
         }
 
@@ -116,15 +123,42 @@ class PhoneControl:
             self._fleet.browse(seat, method, url, first_at=first_at, every_s=every_s, until=now + duration_s)
         return {"phones": len(seats), "until_s": round(time.time() + duration_s, 3)}
 
-    async def set_in_call(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """``phones``, ``in_call``: while true they go to no other call control."""
+    async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """``calls``: a list of ``{phone, number}``; with ``talk_s`` each caller hangs up after so long a talk. What comes of it are events."""
+        wanted = request.get("calls")
+        if not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
+            raise UsageError("calls: a list of {phone, number} is needed")
+        talk_s = None if request.get("talk_s") is None else number_in(request, "talk_s", least=0, most=MAX_DURATION_S)
+        pairs = [(self._seats([one.get("phone")])[0], _number(one.get("number"))) for one in wanted]
+        results = [
+            {"phone": seat.device_name, "number": number, "ok": self._fleet.call(seat, number, talk_s)}
+            for seat, number in pairs
+        ]
+        return {"results": results}
+
+    async def key(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """``phones``, ``keys``: what a user presses in a call, in order; ``ok`` where it did something."""
+        seats, keys = self._seats(request.get("phones", "all")), request.get("keys")
+        if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS or not all(key in CALL_KEYS for key in keys):
+            raise UsageError(f"keys: 1 to {MAX_KEYS} are needed", hint="known: " + ", ".join(CALL_KEYS))
+        results = [
+            {"phone": seat.device_name, "key": key, "ok": self._fleet.press_in_call(seat, key)}
+            for seat in seats
+            for key in keys
+        ]
+        return {"results": results}
+
+    async def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """``phones``, ``after_s``: how long they let it ring; null: nobody is there to answer."""
         seats = self._seats(request.get("phones", "all"))
-        in_call = request.get("in_call")
-        if not isinstance(in_call, bool):
-            raise UsageError("in_call: true or false is needed")
+        after_s = (
+            None if request.get("after_s") is None else number_in(request, "after_s", least=0, most=MAX_DURATION_S)
+        )
         for seat in seats:
-            self._fleet.set_in_call(seat, in_call)
-        return {"phones": len(seats), "in_call": in_call}
+            seat.answer_after_s = after_s
+            if seat.machine is not None:
+                seat.machine.calls.answer_after_s = after_s
+        return {"phones": len(seats), "after_s": after_s}
 
     async def stop(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         """Unregister all phones; they stay off."""
@@ -158,6 +192,7 @@ class PhoneControl:
             "rank": home.rank if home is not None else None,
             "standby": self._fleet.place(seat, standby[0]) if standby else None,
             "line": machine.line if machine is not None else "",
+            "calls": [_call(call) for call in machine.calls.by_reference.values()] if machine is not None else [],
             "config": seat.config.file if seat.config is not None else None,
         }
 
@@ -182,6 +217,16 @@ class PhoneControl:
         if unknown:
             raise UsageError(f"no key {unknown[0]!r}", hint="known: " + ", ".join((*KEYS, ALL_URLS)))
         return [name for key in keys for name in (KEYS if key == ALL_URLS else (key,))]
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {"reference": call.reference, "phase": call.phase.value, "number": call.number}
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NUMBER or not set(value) <= set(KEYPAD):
+        raise UsageError(f"number: 1 to {MAX_NUMBER} of 0-9, * and # are needed, not {value!r:.40}")
+    return value
 
 
 def _state_of(seat: Seat) -> str:

@@ -11,9 +11,11 @@ from testbed.roles.common import HostEnvironment, Reporter
 from testbed.roles.phone_boot import BootError, Configuration, address_ready, boot
 from testbed.roles.phone_link import Endpoint, Link
 from testbed.roles.phone_services import PhoneServices
+from testbed.roles.phone_media import PhoneMedia
 from testbed.roles.phone_timers import NEVER, Timers
 from testbed.roles.phone_web import Errand, Idle, PhoneWeb
 from testbed.sccp.phone import Phone
+from testbed.sccp.phone_calls import ANSWER_AFTER_S
 from testbed.sccp.phone_state import PhoneEvent, PhoneSettings
 
 BOOTS_AT_ONCE = 32
@@ -29,6 +31,7 @@ class Seat:
 
     __slots__ = (
         "address",
+        "answer_after_s",
         "browse_at",
         "browse_every_s",
         "browse_until",
@@ -49,6 +52,7 @@ class Seat:
         self.machine: Phone | None = None
         self.links: dict[int, Link] = {}
         self.tries = 0
+        self.answer_after_s: float | None = ANSWER_AFTER_S
         self.idle = Idle()
         self.browse_at = self.browse_until = NEVER
         self.browse_every_s = 0.0
@@ -59,14 +63,21 @@ class Fleet:
     """Boots the phones, runs them, ends them."""
 
     def __init__(
-        self, host: HostEnvironment, report: Reporter, phones: Sequence[tuple[str, str]], tftp_server: tuple[str, int]
+        self,
+        host: HostEnvironment,
+        report: Reporter,
+        phones: Sequence[tuple[str, str]],
+        tftp_server: tuple[str, int],
+        *,
+        media_tos: int | None = None,
     ) -> None:
-        """``phones``: device name and address of each."""
+        """``phones``: device name and address of each. ``media_tos``: mark media so whatever the call control says; None: as told."""
         self.host, self._report = host, report
         self.seats = [Seat(index, name, address) for index, (name, address) in enumerate(phones)]
         self.by_name = {seat.device_name: seat for seat in self.seats}
         self.web = PhoneWeb(host, report)
         self.services = PhoneServices(self.web, report, self._set_timer)
+        self.media = PhoneMedia(media_tos)
         self._tftp_server = tftp_server
         self._timers = Timers(len(self.seats), self._wake)
         self._to_boot: asyncio.Queue[Seat] = asyncio.Queue()
@@ -104,6 +115,7 @@ class Fleet:
                 link.abort()
             seat.links.clear()
         await self.services.close()
+        self.media.close()
         await self.web.close()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
@@ -154,6 +166,8 @@ class Fleet:
                 load=file.load,
             )
         )
+        seat.machine.calls.answer_after_s = seat.answer_after_s
+        self.media.adopt(seat.index, seat.machine)
         seat.machine.start(time.monotonic())
         self._pump(seat)
 
@@ -204,6 +218,7 @@ class Fleet:
         machine = seat.machine
         if machine is None:
             return
+        self.media.follow(seat.index, machine)
         for rank, data in machine.to_send():
             if rank in seat.links:
                 seat.links[rank].send(data)
@@ -269,11 +284,19 @@ class Fleet:
         self._pump(seat)
         self._set_timer(seat)
 
-    def set_in_call(self, seat: Seat, in_call: bool) -> None:
-        """While a call is up the phone goes to no other call control."""
-        if seat.machine is not None:
-            seat.machine.set_in_call(in_call, time.monotonic())
-            self._pump(seat)
+    # -- calls
+
+    def call(self, seat: Seat, number: str, talk_s: float | None) -> bool:
+        """Dial, and hang up once the two have talked for so long; False where the phone cannot now."""
+        done = seat.machine is not None and seat.machine.calls.call(number, time.monotonic(), talk_s=talk_s)
+        self._pump(seat)
+        return done
+
+    def press_in_call(self, seat: Seat, key: str) -> bool:
+        """A key of ``testbed.sccp.phone_calls.KEYS``; False where it does nothing now."""
+        done = seat.machine is not None and seat.machine.calls.press(key, time.monotonic())
+        self._pump(seat)
+        return done
 
     # -- pages
 

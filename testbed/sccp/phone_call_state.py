@@ -50,6 +50,7 @@ class Call:
     __slots__ = (
         "began_at",
         "deadline",
+        "hang_up_at",
         "is_receiving",
         "is_sending",
         "line",
@@ -57,7 +58,7 @@ class Call:
         "party",
         "phase",
         "reference",
-        "wish",
+        "talk_s",
     )
 
     def __init__(self, reference: int, line: int, now: float) -> None:
@@ -70,8 +71,9 @@ class Call:
         self.is_receiving = self.is_sending = False
         self.deadline = NEVER
         """When the user answers (ringing), hears that nobody is there (preserved), or a hang-up counts as done."""
-        self.wish = ""
-        """The last thing the user did: hung up or not, for the event of its end."""
+        self.talk_s: float | None = None
+        """Of a call with an agreed end: how long the two talk."""
+        self.hang_up_at = NEVER
 
     @property
     def has_media(self) -> bool:

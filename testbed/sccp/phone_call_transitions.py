@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.sccp.call_codes import KEYPAD
 from testbed.sccp.call_messages import KeypadButton
-from testbed.sccp.phone_call_state import Call, CallInput, Phase
+from testbed.sccp.phone_call_state import NEVER, Call, CallInput, Phase
 
 if TYPE_CHECKING:
     from testbed.sccp.phone_calls import Calls
@@ -16,6 +16,8 @@ Action = Callable[["Calls", Call, float], None]
 
 SILENCE_S = 2.0
 """Whoever hears nothing for this long in a call without call control hangs up."""
+LISTEN_S = 1.0
+"""How long a caller who has an appointment listens to the tone of a call that came to nothing."""
 HANG_UP_S = 2.0
 """A call that was hung up is over for the phone after this time, also when nobody confirms it."""
 
@@ -27,6 +29,7 @@ def _nothing(_calls: Calls, _call: Call, _now: float) -> None:
 def _take_line(calls: Calls, call: Call, now: float) -> None:
     calls.tell("CallBegun", call, now, direction="out")
     digits, calls.to_dial = calls.to_dial, ""
+    call.talk_s, calls.talk_s = calls.talk_s, None
     for digit in digits:
         calls.say(KeypadButton(key=KEYPAD[digit], line=call.line, call_reference=call.reference))
 
@@ -39,10 +42,14 @@ def _ring(calls: Calls, call: Call, now: float) -> None:
 
 def _talk(calls: Calls, call: Call, now: float) -> None:
     calls.tell("CallConnected", call, now)
+    if call.talk_s is not None:
+        call.hang_up_at = now + call.talk_s
 
 
 def _hear_refusal(calls: Calls, call: Call, now: float) -> None:
     calls.tell("CallRefused", call, now)
+    if call.talk_s is not None:
+        call.hang_up_at = now + LISTEN_S
 
 
 def _preserve(calls: Calls, call: Call, now: float) -> None:
@@ -52,7 +59,7 @@ def _preserve(calls: Calls, call: Call, now: float) -> None:
 
 def _leave(calls: Calls, call: Call, now: float) -> None:
     """Nobody is heard any more, and the call control is told; its word is awaited for a while."""
-    call.deadline = now + HANG_UP_S
+    call.deadline, call.hang_up_at = now + HANG_UP_S, NEVER
     calls.silence(call)
 
 

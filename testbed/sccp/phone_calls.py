@@ -62,7 +62,7 @@ _STATES = {
 class Calls:
     """All calls of one phone, by their reference."""
 
-    __slots__ = ("_finished", "_orders", "_phone", "answer_after_s", "by_reference", "figures", "to_dial")
+    __slots__ = ("_finished", "_orders", "_phone", "answer_after_s", "by_reference", "figures", "talk_s", "to_dial")
 
     def __init__(self, phone: Phone) -> None:
         self._phone = phone
@@ -73,17 +73,22 @@ class Calls:
         """The owner's: what it knows of a call's media."""
         self.to_dial = ""
         """Dialled as soon as there is a dial tone."""
+        self.talk_s: float | None = None
+        """Of the call that is dialled then: how long they talk, until the caller hangs up; None: for ever."""
         self._orders: list[MediaOrder] = []
         self._finished: int | None = None
         """The call that ended last; the call control may still ask for its figures."""
 
     # -- what the user does
 
-    def call(self, number: str, now: float, line: int = 1) -> bool:
-        """Take a line and dial; False where the phone is not registered, or busy already."""
+    def call(self, number: str, now: float, *, line: int = 1, talk_s: float | None = None) -> bool:
+        """Take a line and dial; False where the phone is not registered, or busy already.
+
+        With ``talk_s`` the caller hangs up after they have talked for so long, or has heard for ``LISTEN_S`` that it comes to nothing.
+        """
         if self._phone.home is None or self.by_reference:
             return False
-        self.to_dial = number[:MAX_NUMBER]
+        self.to_dial, self.talk_s = number[:MAX_NUMBER], talk_s
         self.say(SoftKeyEvent(event=SoftKeyCode.NEW_CALL, line=line))
         return True
 
@@ -153,6 +158,10 @@ class Calls:
     def tick(self, now: float) -> None:
         """Do what is due."""
         for call in list(self.by_reference.values()):
+            if call.hang_up_at <= now:
+                call.hang_up_at = NEVER
+                self._hang_up(call, now, "on-hook")
+                continue
             if call.deadline > now:
                 continue
             call.deadline = NEVER
@@ -165,7 +174,7 @@ class Calls:
 
     def next_timer(self) -> float:
         """When ``tick`` is due, or NEVER."""
-        return min((call.deadline for call in self.by_reference.values()), default=NEVER)
+        return min((min(call.deadline, call.hang_up_at) for call in self.by_reference.values()), default=NEVER)
 
     def orders(self) -> list[MediaOrder]:
         """What the owner is to do, in order."""

@@ -89,7 +89,7 @@ def test_rejected_phones_register_elsewhere_and_refused_tokens_keep_them_there(b
     phones.await_events(PHONES, "Registered", at="ccm-bk")
     assert {event["text"] for event in phones.seen("RegisterRejected")} == {"Error: No License"}
     phones.await_events(PHONES, "TokenRefused", at="ccm-1", wait_s=1)
-    assert first.ask(op="set", reject=None, token="grant") == {"reject": None, "token": "grant"}
+    assert first.ask(op="set", reject=None, token="grant") == {"reject": None, "token": "grant", "media_tos": 184}
     phones.await_events(PHONES, "Registered", at="ccm-1")
 
 
@@ -150,6 +150,7 @@ def test_wrong_requests_get_an_error_and_the_known_words(standing):
     assert phones.ask(op="dance") == {
         "error": "no such op",
         "known": ["browse", "in-call", "keys", "ls", "press", "screen", "show", "stop"],
+        "known": ["answer", "browse", "call", "key", "ls", "press", "show", "stop"],
     }
     assert "known: services" in phones.ask(op="press", keys=["coffee"])["hint"]
     assert "no phone 'SEP1' here" in phones.ask(op="show", phone="SEP1")["error"]
