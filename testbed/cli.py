@@ -390,6 +390,16 @@ picture_option = click.option(
     show_default=True,
     help="where the picture of a page that has one is written",
 )
+@phone.command("call")
+@click.argument("device")
+@click.argument("number")
+@click.option("--for", "talk", metavar="TIME", help="hang up after they have talked so long, for instance 20s (never)")
+@name_option
+def phone_call(device: str, number: str, talk: str | None, name: str) -> int:
+    """Have a phone call another: DEVICE dials NUMBER, which answers after a second. `phone ls` shows numbers as lines."""
+    from testbed import calling
+
+    return calling.call(attach(name), device, number, talk)
 
 
 @phone.command("press")
@@ -475,6 +485,11 @@ def lint_xml_command(sources: tuple[str, ...], models: tuple[str, ...], output: 
     if not records:
         show.say("nothing wrong for " + ", ".join(model.name for model in chosen))
     return errors.EXIT_CHECK_FAILED if lint_xml.has_errors(records) else errors.EXIT_OK
+def phone_press(device: str, keys: tuple[str, ...], name: str) -> int:
+    """Press keys of a phone in a call, in order: off-hook, on-hook, 0-9, *, #, NewCall, Redial, Answer, Hold, Resume, Trnsfer, EndCall."""
+    from testbed import calling
+
+    return calling.press(attach(name), device, keys)
 
 
 @cli.group()

@@ -25,6 +25,9 @@ RESTS_ON_PACKETS = frozenset(
         "http",
         "effects",
         "invariants",
+        "streams",
+        "heard",
+        "preserved",
     }
 )
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
@@ -42,11 +45,14 @@ RESTS_ON_FAULTS = frozenset(
         "http",
         "recovered",
         "invariants",
+        "streams",
+        "heard",
+        "preserved",
     }
 )
 """Kinds whose PASS is worth nothing if a fault is not proved: they say what holds in spite of it, or because of it."""
 
-SPEAKS_OF_FAULT = frozenset({"rehomed", "urls", "out-of-service", "redirected", "restored"})
+SPEAKS_OF_FAULT = frozenset({"rehomed", "urls", "out-of-service", "redirected", "restored", "preserved"})
 """Kinds that say what a fault brings about: where it did not happen, their FAIL is worth nothing either."""
 
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,10 @@ class Recorder:
         """Phone (device name) -> call control it is registered at."""
         self.last_served: dict[str, float] = {}
         """Host -> when (time_s) a phone last got a page from it."""
+        self.talking: set[str] = set()
+        """Phones in a call that was answered."""
+        self.hung_up: dict[str, float] = {}
+        """Phone -> when (time_s) its latest call ended."""
         self.started: dict[str, int] = {}
         """Host -> how many times its role has started."""
         self.tails: dict[str, deque[str]] = {}
@@ -59,6 +64,11 @@ class Recorder:
         elif event.name in ("CallControlLost", "Unregistered") and phone:
             if self.registered.get(phone) == event.get("at"):
                 del self.registered[phone]
+        elif event.name == "CallConnected" and phone:
+            self.talking.add(phone)
+        elif event.name == "CallEnded" and phone:
+            self.talking.discard(phone)
+            self.hung_up[phone] = event.time_s
         elif event.name == "UrlAnswered" and event.get("served_by"):
             self.last_served[event["served_by"]] = event.time_s
         elif event.name == "RoleStarted":
@@ -93,6 +103,8 @@ class Facts:
     ``returned``    every phone is at its primary, and no fault that lasts keeps any from it: it may just not be noticed yet.
     ``redirected``  a phone got a page from a standby web host since the fault began: the step's own, or else the latest one of the
                     first web host.
+    ``talking``     every phone that a step has call, or be called, is in a call that was answered.
+    ``hung-up``     each of them has ended its call.
     ``restored``    no fault of the first web host lasts, and since the latest of them was healed a phone got a page from it.
 
     Where no fault is of that sort, the latest of any sort counts, and one that takes no phone's call control concerns all phones.
@@ -103,6 +115,12 @@ class Facts:
         self._primary = [host.name for host in topology.with_role(Role.CALL_CONTROL)][:1]
         self._web_hosts = [host.name for host in topology.with_role(Role.WEB_HOST)]
         self._marks: dict[int, _Mark] = {}
+        self._callers: dict[str, float] = {}
+        """Phones that steps have call or be called, and since when (time_s)."""
+
+    def mark_calling(self, phones: Iterable[str]) -> None:
+        """These are about to call, or to be called."""
+        self._callers |= dict.fromkeys(phones, time.time())
 
     def mark_injected(self, step: int, fault: Fault) -> None:
         """A step's fault is about to be injected: what holds from now on is compared with what is so now."""
@@ -140,6 +158,11 @@ class Facts:
         if fact == "restored":
             since_s = max((mark.healed_s for mark in self._of_web_host(None)), default=0.0)
             return any(self._recorder.last_served.get(host, 0) > since_s for host in self._web_hosts[:1])
+        if fact == "talking":
+            return bool(self._callers) and self._recorder.talking >= self._callers.keys()
+        if fact == "hung-up":
+            ends = self._recorder.hung_up
+            return all(ends.get(phone, 0.0) >= since_s for phone, since_s in self._callers.items())
         raise ValueError(f"no fact {fact!r}")
 
     def _kept(self, fault: Fault) -> dict[str, tuple[str, ...]]:
@@ -175,9 +198,9 @@ class Facts:
         for phone in self._topology.phones:
             place = self._recorder.registered.get(phone, "nowhere")
             counts[place] = counts.get(place, 0) + 1
-        return (
-            ", ".join(f"{count} phones registered at {place}" for place, count in sorted(counts.items())) or "no phones"
-        )
+        calls = f", {len(self._recorder.talking)} of {len(self._callers)} in a call" if self._callers else ""
+        places = [f"{count} phones registered at {place}" for place, count in sorted(counts.items())]
+        return (", ".join(places) or "no phones") + calls
 
 
 def _takes(fault: Fault) -> bool:

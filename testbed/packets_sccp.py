@@ -29,7 +29,7 @@ class Message:
 
     id: int
     version: int
-    body_bytes: int
+    body: bytes
     frame: int
     time_s: float
     flow: Flow
@@ -66,11 +66,11 @@ def _messages(half: Half) -> Iterator[Message]:
                 break
             if len(pending) < length + 8:
                 break
-            pending = pending[length + 8 :]
+            body, pending = pending[_HEADER.size : length + 8], pending[length + 8 :]
             yield Message(
                 id=message_id,
                 version=version,
-                body_bytes=length - 4,
+                body=body,
                 frame=chunk.frame,
                 time_s=chunk.time_s,
                 flow=half.flow,

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from testbed.call_plan import pairs
 from testbed.clashes import FOREVER, clashes
 from testbed.document import Document, Where, known_words, read_document, validated
 from testbed.duration import Duration, parse_duration
@@ -78,6 +79,8 @@ SUITE = (
     "standby-fail-back",
     "both-web-hosts-gone",
     "marking-signalling",
+    "marking-rtp-call",
+    "call-preserved",
     "impair-delay",
     "impair-loss",
     "impair-rate",
@@ -193,6 +196,12 @@ def check_against(loaded: LoadedScenario, topology: Topology) -> None:
         if missing := _uncaptured(loaded.scenario, topology, clients, servers):
             message = f"nothing is captured at {missing}: HTTP is seen only where packets are"
             raise loaded.document.error(message, where, hint=f"capture: [{missing}]")
+    for place, step in enumerate(loaded.scenario.steps):
+        if step.call is not None:
+            try:
+                pairs(topology, step.call.pairs)
+            except UsageError as error:
+                raise loaded.document.error(error.message, ("steps", place, "call", "pairs"), hint=error.hint) from None
     phones = set(topology.phones)
     for where, word in _phones_named(loaded.scenario):
         if word not in phones:

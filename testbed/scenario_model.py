@@ -33,7 +33,7 @@ from testbed.page import CLAIM_NAMES
 from testbed.profile import PROFILES, Profile
 
 ProfileName = Literal["quick", "srnd"]
-Fact = Literal["registered", "rehomed", "returned", "redirected", "restored"]
+Fact = Literal["registered", "rehomed", "returned", "redirected", "restored", "talking", "hung-up"]
 """What a step can wait for; ``testbed.live.Facts`` says when each holds, also with several faults at a time."""
 
 Key = Literal["services", "directory", "information", "messages", "authentication", "idle", "proxy", "all-urls"]
@@ -78,6 +78,8 @@ End = Annotated[
 MIN_EVERY_S = 0.1
 """A fault takes some milliseconds to be there, and a workload a tenth of a second: sooner again is no repetition."""
 MAX_TIMES = 1000
+MAX_PAIRS = 1000
+"""Each pair is two streams of 50 packets a second."""
 
 
 def _url(text: str) -> str:
@@ -173,6 +175,14 @@ class Browse(_Strict):
         return PHONE_SERVICE_SITE + (self.service or "").lstrip("/") if self.url is None else self.url
 
 
+class Call(_Strict):
+    """So many ``pairs`` of phones call each other, each pair across two phones hosts where there are two: the caller dials, the other
+    answers after a second, and the caller hangs up when they have talked for the time ``for``; in the background."""
+
+    pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS, strict=True)]
+    for_: PositiveDuration = Field(alias="for")
+
+
 Hop = Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")]
 """``client->slb``: each side is a host, a role, or ``phones``."""
 
@@ -185,13 +195,17 @@ class Steady(_Strict):
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
+ACTS = ("inject", "press", "browse", "call")
+"""What a step can do, one of them each."""
+
+
 class Step(_Strict):
     """One act, or none (a wait), once the time ``at`` (since the steps began) and then the fact ``after`` have come.
 
     Steps go in order; one without ``at`` waits until the acts before it are done. A fault heals after the time ``for``, at the
     time ``until``, or else at the end of the steps, while the next steps happen; or once the fact ``until`` is seen, and the next
     step waits for that. With ``every`` it comes again and again, ``times`` in all or till ``until``, and lasts ``for`` each time.
-    A browse goes on while the next steps happen.
+    A browse, or a call, goes on while the next steps happen.
     """
 
     at: DurationField | None = None
@@ -203,17 +217,18 @@ class Step(_Strict):
     until: End | None = None
     press: Annotated[tuple[Key, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     browse: Browse | None = None
+    call: Call | None = None
     phones: Phones | None = None
 
     @model_validator(mode="after")
     def _is_one_act(self) -> Self:
-        acts = [word for word in ("inject", "press", "browse") if getattr(self, word) is not None]
+        acts = [word for word in ACTS if getattr(self, word) is not None]
         if len(acts) > 1:
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
-            raise ValueError("does nothing: write inject, press or browse, or at or after to wait")
+            raise ValueError("does nothing: write inject, press, browse or call, or at or after to wait")
         if self.inject is None and (words := self._words("for", "every", "times", "until")):
-            raise ValueError(f"{words} belongs to a fault (browse has a `for` of its own, inside)")
+            raise ValueError(f"{words} belongs to a fault (browse and call have a `for` of their own, inside)")
         if self.phones is not None and self.press is None:
             raise ValueError("phones belongs to press (browse has a `phones` of its own, inside)")
         return self
@@ -236,8 +251,8 @@ class Step(_Strict):
 
     @property
     def action(self) -> str:
-        """inject, press, browse or wait."""
-        return next((word for word in ("inject", "press", "browse") if getattr(self, word) is not None), "wait")
+        """inject, press, browse, call or wait."""
+        return next((word for word in ACTS if getattr(self, word) is not None), "wait")
 
 
 def _claim(name: str) -> str:

@@ -14,6 +14,8 @@ from testbed.profile import Profile
 from testbed.scenario_model import Step
 
 NEVER = float("inf")
+CALL_SLACK_S = 5.0
+"""Of a call, besides the talk: dialling, a second of ringing, and as long as it takes to be sure that the other side is gone."""
 BROWSE_SLACK_S = 1.0
 """After the last request of a browse, on top of half the time that a phone waits for a page."""
 
@@ -73,7 +75,7 @@ class Schedule:
     ) -> None:
         self._steps, self._timers, self._fact_timeout_s = steps, timers, fact_timeout_s
         self._claims = claims or [frozenset()] * len(steps)
-        self._now_s = self._released_s = self._quiet_s = 0.0
+        self._now_s = self._released_s = self._quiet_s = self._hung_up_s = 0.0
         self._holds: Holds = lambda fact, about: False
         self._busy: set[Act] = set()
         self._held: dict[tuple[int, int], _Held] = {}
@@ -114,6 +116,8 @@ class Schedule:
         if step.browse is not None:
             until_s = at_s + step.browse.for_.seconds(self._timers) + self._timers.http_timeout_s / 2 + BROWSE_SLACK_S
             self._quiet_s = max(self._quiet_s, until_s)
+        if step.call is not None:
+            self._hung_up_s = max(self._hung_up_s, at_s + step.call.for_.seconds(self._timers) + CALL_SLACK_S)
         if held := self._held.get(key):
             held.heal_s = self._heal_s(step, at_s)
 
@@ -150,6 +154,10 @@ class Schedule:
         while self._busy or self._rows or any(held.heal_s < NEVER for held in self._held.values()):
             yield NEVER
         yield from self._till(self._quiet_s)
+        while self._now_s < self._hung_up_s and not self._holds("hung-up", None):
+            self.awaiting = "hung-up"
+            yield self._hung_up_s
+        self.awaiting = ""
         for held in reversed(list(self._held.values())):
             yield from self._healed(held)
         self.over = True
@@ -179,7 +187,8 @@ class Schedule:
             self._released_s = self._now_s
 
     def _fact(self, fact: str, about: int | None) -> Course:
-        deadline_s = self._now_s + self._fact_timeout_s
+        began_s = max(self._now_s, self._hung_up_s) if fact == "hung-up" else self._now_s
+        deadline_s = began_s + self._fact_timeout_s
         self.awaiting = fact
         while not (seen := self._holds(fact, about)) and self._now_s < deadline_s:
             yield deadline_s

@@ -9,14 +9,17 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed
+from testbed.call_plan import pairs
 from testbed.errors import EngineError, Unsupported
 from testbed.injector import Injected
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
-from testbed.scenario_model import Browse, Scenario
+from testbed.sccp.service import line_number
+from testbed.scenario_model import Browse, Call, Scenario
 from testbed.schedule import Act, Heal, Note, Order, Schedule
 from testbed.topology import Role
 
@@ -110,6 +113,8 @@ class Steps:
             self._ask_phones("press", step.phones or "all", keys=list(step.press))
         elif step.browse is not None:
             self._browse(step.browse)
+        elif step.call is not None:
+            self._call(step.call)
         return began_s
 
     def _heal(self, heal: Heal) -> float:
@@ -128,6 +133,16 @@ class Steps:
             method=browse.method,
         )
 
+    def _call(self, call: Call) -> None:
+        chosen = pairs(self._bed.topology, call.pairs)
+        self._bed.facts.mark_calling([phone for pair in chosen for phone in pair])
+        requests: dict[str, dict[str, Any]] = {}
+        for caller, called in chosen:
+            host = self._bed.topology.host_of(self._bed.topology.phone_address(caller))
+            calls = requests.setdefault(host, {"op": "call", "talk_s": call.for_.seconds(self._timers), "calls": []})
+            calls["calls"].append({"phone": caller, "number": line_number(called)})
+        self._ask(requests)
+
     def _ask_phones(self, op: str, phones: str | tuple[str, ...], **particulars: object) -> None:
         """Ask every phones host at once; each takes its own phones of those named."""
         hosts = [host for host in self._bed.topology.with_role(Role.PHONE) if host.phones]
@@ -138,8 +153,12 @@ class Steps:
             chosen = "all" if phones == "all" else [phone for phone in phones if phone in own]
             if chosen:
                 requests[host.name] = {"op": op, "phones": chosen, **particulars}
+        self._ask(requests)
+
+    def _ask(self, requests: dict[str, dict[str, Any]]) -> None:
         try:
             self._bed.ask_all(requests)
         except EngineError as error:
-            # A phones host that is broken on purpose answers nothing; what was not fetched is for the checks to judge.
+            # A phones host that is broken on purpose answers nothing; what was not done is for the checks to judge.
+            op = next(iter(requests.values()))["op"]
             self._bed.record("PressFailed", op=op, error=error.message.splitlines()[0])

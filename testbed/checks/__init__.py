@@ -15,15 +15,18 @@ from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.effects import EFFECTS
 from testbed.checks.fail_back import RESTORED
+from testbed.checks.heard import HEARD
 from testbed.checks.http import HTTP
 from testbed.checks.invariants import INVARIANTS
 from testbed.checks.marking import PACKETS
 from testbed.checks.out_of_service import OUT_OF_SERVICE
 from testbed.checks.performed import STEPS
+from testbed.checks.preserved import PRESERVED
 from testbed.checks.recovered import RECOVERED
 from testbed.checks.redirect import REDIRECTED
 from testbed.checks.registration import REGISTERED, STEADY
 from testbed.checks.rehome import REHOMED
+from testbed.checks.streams import STREAMS
 from testbed.checks.urls import URLS
 from testbed.errors import UsageError
 from testbed.plugins import CHECKS, NotAKind, Registry, guarded
@@ -41,6 +44,9 @@ _OWN: tuple[CheckKind, ...] = (
     CALL_CONTROL_KEPT,
     PACKETS,
     HTTP,
+    STREAMS,
+    HEARD,
+    PRESERVED,
     RECOVERED,
     INVARIANTS,
     STEADY,

@@ -18,6 +18,8 @@ HERE = Path(__file__).parent
         ("no-backup-call-control", "rehomed"),
         ("no-standby-server", "redirected"),
         ("wrong-signalling-mark", "packets"),
+        ("media-unmarked", "packets"),
+        ("precedence-ignored", "streams"),
         ("mute-without-backup", "rehomed"),
         ("http-error-unseen", "redirected"),
     ],

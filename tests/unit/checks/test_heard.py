@@ -1,0 +1,64 @@
+"""How media arrive; each test but the first spoils one thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from call_stories import PHONE_HOSTS, Talk, call
+from recordings import Recording
+
+from testbed.checks import judge_expectation
+from testbed.checks.heard import HeardParams
+from testbed.verdict import Status, Verdict
+
+
+def judged(recording: Recording, path: Path, **params: object) -> Verdict:
+    return judge_expectation(recording.write(path / "run"), "heard", HeardParams.model_validate(params))
+
+
+def test_whole_streams_pass_with_their_figures(tmp_path: Path):
+    verdict = judged(call(), tmp_path)
+    assert verdict.status is Status.PASS, verdict.summary
+    assert verdict.figures["largest_gap_s"] == pytest.approx(0.02, abs=1e-5)
+    assert verdict.figures["slowest_per_s"] == pytest.approx(50, abs=0.01)
+    assert (verdict.figures["streams"], verdict.figures["lost"]) == (2, 0)
+
+
+def test_one_lost_packet_fails_unless_it_is_allowed(tmp_path: Path):
+    verdict = judged(call(Talk(lost=[100]), Talk()), tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "1 packets are missing" in verdict.summary
+    assert judged(call(Talk(lost=[100]), Talk()), tmp_path / "2", lost=1, gap="41ms").status is Status.PASS
+
+
+def test_packets_lost_at_the_very_end_are_missed_since_they_were_sent(tmp_path: Path):
+    recording = call(Talk(lost=range(290, 300)), Talk())
+    verdict = judged(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert verdict.figures["lost"] == 10
+
+
+def test_a_pause_of_the_sender_is_found_though_nothing_is_lost(tmp_path: Path):
+    recording = call()
+    for host in PHONE_HOSTS:
+        recording.wires[host].frames = [
+            (t + (0.021 if t > 6 and len(frame) > 200 else 0), frame) for t, frame in recording.wires[host].frames
+        ]
+    verdict = judged(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "a pause of 41.0 ms, more than 40" in verdict.summary
+    assert judged(recording, tmp_path / "2", gap="42ms").status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("pace", "status"), [(0.985, Status.FAIL), (0.995, Status.PASS), (1.005, Status.PASS), (1.015, Status.FAIL)]
+)
+def test_the_pace_is_fifty_packets_a_second_within_one_percent(pace: float, status: Status, tmp_path: Path):
+    assert judged(call(Talk(pace=pace), Talk()), tmp_path).status is status
+
+
+def test_without_a_capture_at_a_receiver_nothing_is_shown(tmp_path: Path):
+    recording = call(Talk(), Talk(ended_s=0.0, precedence=None))
+    del recording.wires[PHONE_HOSTS[1]]
+    assert judged(recording, tmp_path).status is Status.INCONCLUSIVE
