@@ -1,9 +1,8 @@
-"""`testbed phone call` and `testbed phone press`: calls of one phone of a standing bed, by hand."""
+"""`testbed phone call`: a call of one phone of a standing bed, by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from testbed import show, status
 from testbed.bed import Bed
@@ -18,7 +17,7 @@ OUTCOME_S = 5.0
 def call(bed: Bed, device: str, number: str, talk: str | None) -> int:
     """Dial, and say what comes of it; exit status 1 where it is refused."""
     talk_s = None if talk is None else _seconds(bed, talk)
-    host = status.host_of_phone(bed, device)
+    host = status.host_of(bed, device)
     request = {"op": "call", "calls": [{"phone": device, "number": number}], "talk_s": talk_s}
     (result,) = bed.ask(host, request)["results"]
     if not result["ok"]:
@@ -37,17 +36,6 @@ def call(bed: Bed, device: str, number: str, talk: str | None) -> int:
         phase = _phase(bed, device) or "over"
     show.say(f"{device}: {phase} ({number})")
     return EXIT_CHECK_FAILED if phase == "refused" else EXIT_OK
-
-
-def press(bed: Bed, device: str, keys: Sequence[str]) -> int:
-    """Press them in order; exit status 1 where one does nothing now."""
-    host = status.host_of_phone(bed, device)
-    results: list[dict[str, Any]] = bed.ask(host, {"op": "key", "phones": [device], "keys": list(keys)})["results"]
-    idle = [str(result["key"]) for result in results if not result["ok"]]
-    if idle:
-        show.say(f"{device}: nothing done by {', '.join(idle)}")
-    show.say(f"{device}: {_phase(bed, device) or 'no call'}")
-    return EXIT_CHECK_FAILED if idle else EXIT_OK
 
 
 def _phase(bed: Bed, device: str, among: Sequence[str] = ()) -> str:

@@ -390,6 +390,8 @@ picture_option = click.option(
     show_default=True,
     help="where the picture of a page that has one is written",
 )
+
+
 @phone.command("call")
 @click.argument("device")
 @click.argument("number")
@@ -409,7 +411,11 @@ def phone_call(device: str, number: str, talk: str | None, name: str) -> int:
 @picture_option
 @output_option
 def phone_press(device: str, keys: tuple[str, ...], name: str, picture: Path, output: str) -> int:
-    """Press keys of a phone, one upon the page of the other, and draw its screen: Services 2 Select =text Submit Exit."""
+    """Press keys of a phone, one upon the page of the other, and draw its screen: Services 2 Select =text Submit Exit.
+
+    What is up decides what a key is for: with a call, 0-9, *, #, on-hook, Hold, Resume, Trnsfer, EndCall, Answer are the call's;
+    off-hook, NewCall and Redial begin one.
+    """
     return _draw_screen(name, device, keys, picture, output)
 
 
@@ -485,11 +491,6 @@ def lint_xml_command(sources: tuple[str, ...], models: tuple[str, ...], output: 
     if not records:
         show.say("nothing wrong for " + ", ".join(model.name for model in chosen))
     return errors.EXIT_CHECK_FAILED if lint_xml.has_errors(records) else errors.EXIT_OK
-def phone_press(device: str, keys: tuple[str, ...], name: str) -> int:
-    """Press keys of a phone in a call, in order: off-hook, on-hook, 0-9, *, #, NewCall, Redial, Answer, Hold, Resume, Trnsfer, EndCall."""
-    from testbed import calling
-
-    return calling.press(attach(name), device, keys)
 
 
 @cli.group()

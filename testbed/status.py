@@ -54,8 +54,6 @@ def screen(bed: Bed, device: str, keys: Sequence[str] = ()) -> dict[str, Any]:
 
 def host_of(bed: Bed, device: str) -> str:
     """Name of the phones host that has this phone; raises UsageError."""
-def host_of_phone(bed: Bed, device: str) -> str:
-    """The phones host of this phone; UsageError where the bed has none of this name."""
     names = bed.topology.phones
     if device not in names:
         raise UsageError(
@@ -63,12 +61,6 @@ def host_of_phone(bed: Bed, device: str) -> str:
         )
     index = names.index(device) + 1
     return next(h.name for h in bed.topology.hosts if h.first_phone <= index < h.first_phone + h.phones)
-
-
-def phone(bed: Bed, device: str) -> dict[str, Any]:
-    """One phone with its URL table."""
-    reply: dict[str, Any] = bed.ask(host_of_phone(bed, device), {"op": "show", "phone": device})
-    return reply
 
 
 def print_status(bed: Bed, output: str) -> None:

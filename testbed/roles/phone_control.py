@@ -1,5 +1,4 @@
-"""Control operations of a phones host: ls, show, press, keys, screen, browse, stop, call (a flag for now)."""
-"""Control operations of a phones host: ls, show, press, browse, call, key, answer, stop."""
+"""Control operations of a phones host: ls, show, press, keys, screen, browse, call, answer, stop."""
 
 from __future__ import annotations
 
@@ -42,7 +41,6 @@ class PhoneControl:
             "screen": self.screen,
             "browse": self.browse,
             "call": self.call,
-            "key": self.key,
             "answer": self.answer,
             "stop": self.stop,
         }
@@ -83,7 +81,10 @@ class PhoneControl:
         return {"results": await asyncio.gather(*tasks)}
 
     async def keys(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """``phone``, ``keys``: press them one after the other, each upon the page of the one before; then its screen."""
+        """``phone``, ``keys``: press them one after the other, each upon the page of the one before; then its screen.
+
+        A key is the call's where one is up, or where it can be nothing else's; ``ok``: it did something.
+        """
         (seat,) = self._seats([request.get("phone")])
         keys = request.get("keys")
         if (
@@ -93,7 +94,7 @@ class PhoneControl:
         ):
             raise UsageError(f"keys: a list of 1 to {MAX_KEYS} names is needed")
         self._fleet.restart_idle(seat)
-        results = [await self._fleet.services.press(seat, key[:MAX_URL_CHARS]) for key in keys]
+        results = [await self._press_key(seat, key[:MAX_URL_CHARS]) for key in keys]
         return {"results": results, **await self.screen(request)}
 
     async def screen(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +102,8 @@ class PhoneControl:
         (seat,) = self._seats([request.get("phone")])
         row = self._row(seat)
         place = f"registered at {row['registered_at']}" if row["registered_at"] else row["state"]
-        return self._fleet.services.screen(seat, (f"Line {row['line']}" if row["line"] else "No line", place))
+        calls = [f"{call['phase']} {call['number']}".strip() for call in row["calls"]]
+        return self._fleet.services.screen(seat, (f"Line {row['line']}" if row["line"] else "No line", place, *calls))
 
     async def browse(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """``url`` every ``interval_s`` from each of ``phones``, evenly spread, for ``duration_s``; results are events."""
@@ -136,18 +138,6 @@ class PhoneControl:
         ]
         return {"results": results}
 
-    async def key(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """``phones``, ``keys``: what a user presses in a call, in order; ``ok`` where it did something."""
-        seats, keys = self._seats(request.get("phones", "all")), request.get("keys")
-        if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS or not all(key in CALL_KEYS for key in keys):
-            raise UsageError(f"keys: 1 to {MAX_KEYS} are needed", hint="known: " + ", ".join(CALL_KEYS))
-        results = [
-            {"phone": seat.device_name, "key": key, "ok": self._fleet.press_in_call(seat, key)}
-            for seat in seats
-            for key in keys
-        ]
-        return {"results": results}
-
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """``phones``, ``after_s``: how long they let it ring; null: nobody is there to answer."""
         seats = self._seats(request.get("phones", "all"))
@@ -166,6 +156,12 @@ class PhoneControl:
         return {"phones": len(self._fleet.seats)}
 
     # -- parts
+
+    async def _press_key(self, seat: Seat, key: str) -> dict[str, Any]:
+        is_in_call = seat.machine is not None and seat.machine.calls.active is not None
+        if key in CALL_KEYS and (is_in_call or key not in KEYPAD):
+            return {"phone": seat.device_name, "key": key, "ok": self._fleet.press_in_call(seat, key)}
+        return await self._fleet.services.press(seat, key)
 
     async def _press(self, seat: Seat, key: str) -> dict[str, Any]:
         if seat.config is None:

@@ -10,8 +10,8 @@ from typing import Any
 from testbed.roles.common import HostEnvironment, Reporter
 from testbed.roles.phone_boot import BootError, Configuration, address_ready, boot
 from testbed.roles.phone_link import Endpoint, Link
-from testbed.roles.phone_services import PhoneServices
 from testbed.roles.phone_media import PhoneMedia
+from testbed.roles.phone_services import PhoneServices
 from testbed.roles.phone_timers import NEVER, Timers
 from testbed.roles.phone_web import Errand, Idle, PhoneWeb
 from testbed.sccp.phone import Phone

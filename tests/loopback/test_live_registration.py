@@ -149,8 +149,7 @@ def test_wrong_requests_get_an_error_and_the_known_words(standing):
     _, control, _, phones = standing
     assert phones.ask(op="dance") == {
         "error": "no such op",
-        "known": ["browse", "in-call", "keys", "ls", "press", "screen", "show", "stop"],
-        "known": ["answer", "browse", "call", "key", "ls", "press", "show", "stop"],
+        "known": ["answer", "browse", "call", "keys", "ls", "press", "screen", "show", "stop"],
     }
     assert "known: services" in phones.ask(op="press", keys=["coffee"])["hint"]
     assert "no phone 'SEP1' here" in phones.ask(op="show", phone="SEP1")["error"]
