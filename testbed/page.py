@@ -66,14 +66,14 @@ CLAIMS = (
         section=_FIRST,
         says="[The URL settings that name the failed Cisco CallManager do not.]",
         predicts="breaks",
-        checks=("urls",),
+        checks=("urls", "pushed"),
     ),
     Claim(
         name="slb-for-pages",
         section=_FIRST,
         says="You can also provide redundancy by implementing server load balancing. (Figure 11-4)",
         predicts="goes on",
-        checks=("urls", "redirected"),
+        checks=("urls", "redirected", "pushed"),
     ),
     Claim(
         name="call-control-preserved",

@@ -65,6 +65,8 @@ SUITE = (
     "both-call-controls-gone",
     "urls-without-slb",
     "urls-with-slb",
+    "push-without-authentication",
+    "push-with-slb",
     "pages-cut-from-slb",
     "pages-freeze",
     "pages-freeze-tcp-check",
@@ -248,6 +250,9 @@ _HOST_PARAMETERS = ("at", "from", "to", "by", "host", "hop", "seen-at")
 def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
     for place, host in enumerate(scenario.capture):
         yield ("capture", place), host
+    for place, step in enumerate(scenario.steps):
+        if step.push is not None:
+            yield ("steps", place, "push", "from"), step.push.from_
     for place, hop in enumerate(scenario.steady.http if scenario.steady else ()):
         for host in re.split(r"\s*->\s*", hop):
             yield ("steady", "http", place), host
@@ -288,6 +293,7 @@ def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
         for where, phones in (
             (("steps", place), step.phones),
             (("steps", place, "browse"), step.browse and step.browse.phones),
+            (("steps", place, "push"), step.push and step.push.phones),
         ):
             if isinstance(phones, tuple):
                 for index, phone in enumerate(phones):

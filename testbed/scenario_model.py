@@ -183,6 +183,15 @@ class Call(_Strict):
     for_: PositiveDuration = Field(alias="for")
 
 
+class Push(_Strict):
+    """A web host pushes to every phone: one to three URLs or URIs of a phone, executed if its authentication URL lets them pass."""
+
+    from_: HostName = Field(alias="from")
+    urls: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=3)]
+    priority: Annotated[int, Field(ge=0, le=2, strict=True)] = 0
+    phones: Phones = "all"
+
+
 Hop = Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")]
 """``client->slb``: each side is a host, a role, or ``phones``."""
 
@@ -195,7 +204,7 @@ class Steady(_Strict):
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
-ACTS = ("inject", "press", "browse", "call")
+ACTS = ("inject", "press", "browse", "call", "push")
 """What a step can do, one of them each."""
 
 
@@ -218,6 +227,7 @@ class Step(_Strict):
     press: Annotated[tuple[Key, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     browse: Browse | None = None
     call: Call | None = None
+    push: Push | None = None
     phones: Phones | None = None
 
     @model_validator(mode="after")
@@ -226,11 +236,11 @@ class Step(_Strict):
         if len(acts) > 1:
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
-            raise ValueError("does nothing: write inject, press, browse or call, or at or after to wait")
+            raise ValueError("does nothing: write inject, press, browse, call or push, or at or after to wait")
         if self.inject is None and (words := self._words("for", "every", "times", "until")):
             raise ValueError(f"{words} belongs to a fault (browse and call have a `for` of their own, inside)")
         if self.phones is not None and self.press is None:
-            raise ValueError("phones belongs to press (browse has a `phones` of its own, inside)")
+            raise ValueError("phones belongs to press (browse and push have a `phones` of their own, inside)")
         return self
 
     @model_validator(mode="after")
@@ -251,7 +261,7 @@ class Step(_Strict):
 
     @property
     def action(self) -> str:
-        """inject, press, browse, call or wait."""
+        """inject, press, browse, call, push or wait."""
         return next((word for word in ACTS if getattr(self, word) is not None), "wait")
 
 

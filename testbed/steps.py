@@ -19,7 +19,7 @@ from testbed.injector import Injected
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
 from testbed.sccp.service import line_number
-from testbed.scenario_model import Browse, Call, Scenario
+from testbed.scenario_model import Browse, Call, Push, Scenario
 from testbed.schedule import Act, Heal, Note, Order, Schedule
 from testbed.topology import Role
 
@@ -115,6 +115,8 @@ class Steps:
             self._browse(step.browse)
         elif step.call is not None:
             self._call(step.call)
+        elif step.push is not None:
+            self._push(step.push)
         return began_s
 
     def _heal(self, heal: Heal) -> float:
@@ -142,6 +144,17 @@ class Steps:
             calls = requests.setdefault(host, {"op": "call", "talk_s": call.for_.seconds(self._timers), "calls": []})
             calls["calls"].append({"phone": caller, "number": line_number(called)})
         self._ask(requests)
+
+    def _push(self, push: Push) -> None:
+        """Ask the web host to push to each of these phones."""
+        topology = self._bed.topology
+        phones = topology.phones if push.phones == "all" else push.phones
+        to = {phone: topology.phone_address(phone) for phone in phones}
+        urls = [filled_in(url, self._block.values) for url in push.urls]
+        try:
+            self._bed.ask(push.from_, {"op": "push", "to": to, "urls": urls, "priority": push.priority})
+        except EngineError as error:
+            self._bed.record("PressFailed", op="push", error=error.message.splitlines()[0])
 
     def _ask_phones(self, op: str, phones: str | tuple[str, ...], **particulars: object) -> None:
         """Ask every phones host at once; each takes its own phones of those named."""

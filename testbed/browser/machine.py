@@ -149,6 +149,18 @@ class Browser:
         self._after()
         return answers
 
+    def push(self, pushed: px.PhoneObject, now: float) -> tuple[px.ResponseItem, ...]:
+        """An Execute is executed; a page shows at once, over what shows now; a Status is noted."""
+        if isinstance(pushed, px.Execute):
+            return self.execute(pushed, now)
+        if isinstance(pushed, px.Displayable):
+            self._leave()
+            self._page, self._wanted, self._error, self._detail = Page(pushed, ""), None, "", ""
+            self._refresh_at = self._digit_at = None
+        elif isinstance(pushed, px.Status):
+            self._notices.append(f"status: {pushed.text}")
+        return (px.ResponseItem(url="", data="Success"),)
+
     def show_idle(self, answer: Answer) -> None:
         """The idle URL's page: it shows while no other page does, until a key is pressed; one that cannot be read does not."""
         try:
@@ -408,8 +420,8 @@ class Browser:
             return
         if wanted.is_back:
             self._history = self._history[:-1]
-        elif self._page is not None and not wanted.replaces and self._page.keeps_history and self._page.url:
-            self._history = [*self._history, self._page.url][-MAX_HISTORY:]
+        elif not wanted.replaces:
+            self._leave()
         refresh = http.refresh_of(answer.headers.get("refresh", ""), answer.url)
         self._page = Page(content, answer.url, refresh=refresh, keeps_history=not http.is_expired(answer.headers))
         if isinstance(content, px.Text) and "xml" not in kind.lower():
@@ -423,6 +435,11 @@ class Browser:
                 self._follow(wanted, http.joined(wanted.url, item.url), "executed pages")
             else:
                 self._execute_item(item, now)
+
+    def _leave(self) -> None:
+        """The page that shows gives way to another, and can be come back to unless it expired or has no address."""
+        if self._page is not None and self._page.keeps_history and self._page.url:
+            self._history = [*self._history, self._page.url][-MAX_HISTORY:]
 
     def _set_refresh(self, page: Page, now: float) -> None:
         self._refresh_at = now + page.refresh[0] if page.refresh is not None and page.refresh[0] > 0 else None

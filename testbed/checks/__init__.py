@@ -22,6 +22,7 @@ from testbed.checks.marking import PACKETS
 from testbed.checks.out_of_service import OUT_OF_SERVICE
 from testbed.checks.performed import STEPS
 from testbed.checks.preserved import PRESERVED
+from testbed.checks.pushed import PUSHED
 from testbed.checks.recovered import RECOVERED
 from testbed.checks.redirect import REDIRECTED
 from testbed.checks.registration import REGISTERED, STEADY
@@ -37,6 +38,7 @@ _OWN: tuple[CheckKind, ...] = (
     REGISTERED,
     REHOMED,
     URLS,
+    PUSHED,
     CONFIG_KEPT,
     OUT_OF_SERVICE,
     REDIRECTED,

@@ -85,7 +85,9 @@ def parts(run: Run, when: When) -> list[Part]:
     if not windows or any(window.healed is None for window in windows):
         return []
     healed_s = max(window.healed_s for window in windows)
-    acts = [event for event in seen(run, "StepStarted", since_s=healed_s) if event["action"] in ("press", "browse")]
+    acts = [
+        event for event in seen(run, "StepStarted", since_s=healed_s) if event["action"] in ("press", "browse", "push")
+    ]
     return [Part(since_s=acts[-1].time_s if acts else healed_s, until_s=FOREVER)]
 
 

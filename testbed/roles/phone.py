@@ -2,7 +2,8 @@
 
 Environment, besides the bed's own: TESTBED_PHONE_COUNT, TESTBED_FIRST_PHONE (index of the first, from 1),
 TESTBED_PHONE_PREFIX (CIDR; phone i, from 0, has network address + 1 + i), TESTBED_TFTP_SERVER (address, or address:port),
-TESTBED_OUTSIDE_URL (what the key ``proxy`` fetches), TESTBED_MEDIA_TOS (mark media so, whatever the call control says; unset: as told).
+TESTBED_OUTSIDE_URL (what the key ``proxy`` fetches), TESTBED_MEDIA_TOS (mark media so, whatever the call control says; unset: as told),
+TESTBED_HTTP_PORT (80) and TESTBED_ADDRESS (0.0.0.0): where the phones' own HTTP server listens.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from testbed.roles.common import HostEnvironment, Reporter, network, run_role, w
 from testbed.roles.control import ControlServer
 from testbed.roles.phone_control import PhoneControl
 from testbed.roles.phone_fleet import Fleet
+from testbed.roles.phone_server import PhoneServer
 from testbed.sccp.service import FIRST_DEVICE
 from testbed.tftp import PORT as TFTP_PORT
 
 ROLE = "phone"
 MAX_PHONES = 60_000
+HTTP_PORT = 80
 STOP_POLL_S = 0.02
 
 
@@ -59,12 +62,19 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     settings = FleetSettings.read()
     fleet = Fleet(host, report, settings.phones, settings.tftp_server, media_tos=settings.media_tos)
     control = ControlServer(host.control_path, PhoneControl(fleet).handlers())
+    address, port = (
+        os.environ.get("TESTBED_ADDRESS", "0.0.0.0"),
+        whole_number(os.environ, "TESTBED_HTTP_PORT", HTTP_PORT, 65535),
+    )
+    server = PhoneServer(fleet, report, address, port)
     await control.start()
+    await server.start()
     report("RoleStarted", role=ROLE)
     fleet.start()
     await stopped.wait()
     await stop(fleet)
     await control.close()
+    await server.close()
     await fleet.close()
 
 

@@ -9,9 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from testbed import phone_xml as px
 from testbed.browser.exchange import HOST_NOT_FOUND, NO_CONNECTION, Answer, BrowserSettings, Fetch
 from testbed.browser.machine import Browser
+from testbed.browser.model import DEFAULT_MODEL, PhoneModel
 from testbed.browser.read import TOO_LARGE
+from testbed.browser.screen import Screen
+from testbed.browser.screenshot import screenshot
 from testbed.browser.uri import Uri
 from testbed.errors import UsageError
 from testbed.roles.common import Reporter
@@ -52,6 +56,19 @@ class PhoneServices:
             )
             self._browsers[seat.index] = Browser(settings)
         return self._browsers[seat.index]
+
+    def model(self, seat: Seat) -> PhoneModel:
+        """What kind of phone it is."""
+        browser = self._browsers.get(seat.index)
+        return browser.settings.model if browser is not None else DEFAULT_MODEL
+
+    def stream_figures(self, _seat: Seat) -> dict[str, str]:
+        """Of the stream a service started last; as the phone's page names them."""
+        return {"StreamStatus": "Not Ready"}
+
+    def screenshot(self, seat: Seat) -> px.Image:
+        """The display as pixels."""
+        return screenshot(Screen.from_json(self.screen(seat, ())["screen"]))
 
     def forget(self, seat: Seat) -> None:
         """The phone restarts: its pages and cookies are gone, what is under way is broken off."""

@@ -21,6 +21,7 @@ from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_numb
 from testbed.roles.control import ControlServer
 from testbed.roles.held_faults import HeldFaults
 from testbed.roles.page_faults import PageFaults
+from testbed.roles.pusher import Pusher
 from testbed.roles.site import Emit, listener, origin, site, xml
 from testbed.roles.web_lookup import CallManager, add_lookup
 
@@ -137,7 +138,8 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     )
     faults = PageFaults()
     held = HeldFaults(faults.kinds, report)
-    control = ControlServer(host.control_path, held.handlers)
+    pusher = Pusher(report, timeout_s=2 * host.profile.http_timeout_s)
+    control = ControlServer(host.control_path, {**held.handlers, **pusher.handlers})
     pages = app(host.host, emit=report, faults=faults, call_manager=CallManager.read(environment, host))
     runner = web.AppRunner(pages, access_log=None, shutdown_timeout=STOP_GRACE_S)
     await runner.setup()

@@ -181,7 +181,7 @@ class Bed:
 
     def __init__(self, folder: Path, *, phones: int = 6, idle_s: int = 0) -> None:
         self.folder, self.phones_count = folder, phones
-        self.sccp_port, self.http_port = free_port(), free_port()
+        self.sccp_port, self.http_port, self.phone_port = free_port(), free_port(), free_port()
         names = [f"SEP{0x020000000001 + i:012X}" for i in range(phones)]
         files = configuration(self.sccp_port, self.http_port, idle_s)
         # Half of the phones are not in the server's database and take the default file.
@@ -215,6 +215,8 @@ class Bed:
             TESTBED_PHONE_PREFIX="127.1.0.0/24",
             TESTBED_TFTP_SERVER=f"{self.tftp.address[0]}:{self.tftp.address[1]}",
             TESTBED_OUTSIDE_URL=f"http://outside-web:{self.http_port}/",
+            TESTBED_ADDRESS="127.1.0.1",  # the first phone's
+            TESTBED_HTTP_PORT=str(self.phone_port),
         )
         self.roles.append(role)
         return role

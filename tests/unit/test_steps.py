@@ -90,3 +90,26 @@ def test_a_fact_that_does_not_come_is_on_record_with_what_was_seen_last(monkeypa
     ]
     [missed] = [data for _, name, data in bed.log if name == "FactMissed"]
     assert missed == {"fact": "rehomed", "last_seen": "2 phones registered at nowhere", "timeout_s": 0.05}
+
+
+def test_a_push_asks_the_web_host_with_the_addresses_of_the_phones_and_the_beds_own_block() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+    bed = StandIn()
+    bed.ask = lambda host, request: asked.append((host, request))  # type: ignore[attr-defined]
+    bed.perform("- push: {from: web-1, urls: ['http://${BED_PREFIX}.1.2/text', 'Play:a'], priority: 1}\n")
+    (host, request) = asked[0]
+    phones = bed.topology.phones
+    assert (host, request["op"], request["priority"]) == ("web-1", "push", 1)
+    assert request["urls"] == ["http://172.26.1.2/text", "Play:a"]
+    assert request["to"] == {phone: bed.topology.phone_address(phone) for phone in phones}
+
+
+def test_a_web_host_that_is_gone_is_on_record_and_the_steps_go_on() -> None:
+    bed = StandIn()
+
+    def gone(host: str, request: dict[str, Any]) -> None:
+        raise EngineError(f"{host} does not run")
+
+    bed.ask = gone  # type: ignore[attr-defined]
+    names = bed.perform("- push: {from: web-1, urls: 'Play:a'}\n")
+    assert names == ["StepsStarted", "PressFailed", "StepsEnded"]
