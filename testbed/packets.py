@@ -155,6 +155,24 @@ def address_text(number: int) -> str:
     return str(ipaddress.IPv4Address(int(number)))
 
 
+def endpoint_number(address: str, port: int) -> int:
+    """One number for an address of either version, as ``Packets.endpoints`` has it, and a port."""
+    parsed = ipaddress.ip_address(address)
+    number = (
+        np.array([int(parsed)], np.uint64)
+        if parsed.version == 4
+        else _mixed(*np.frombuffer(parsed.packed, ">u8").astype(np.uint64)[:, None])
+    )
+    return int(endpoint(number, np.array([port], np.uint16))[0])
+
+
+def endpoint(address: npt.NDArray[np.uint64], port: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:
+    """One number for each address (of ``Packets.endpoints``) and port."""
+    turned = np.bitwise_or(address << np.uint64(16), address >> np.uint64(48))
+    mixed: npt.NDArray[np.uint64] = np.bitwise_xor(turned, port.astype(np.uint64))
+    return mixed
+
+
 def read_capture(path: Path) -> Packets:
     """All frames of this file; CaptureError where it is no capture, or of a link type that is not read."""
     try:

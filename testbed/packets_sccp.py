@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.packets import TCP, Mask, Packets
-from testbed.packets_tcp import Flow, Half, halves
+from testbed.packets_tcp import Chunk, Flow, Half, halves
 
 SCCP_PORT = 2000
 KEEPALIVE, KEEPALIVE_ACK = 0x0000, 0x0100
@@ -19,8 +19,8 @@ KEEPALIVE, KEEPALIVE_ACK = 0x0000, 0x0100
 MAX_MESSAGE_BYTES = 16_384
 """The longest defined message has about 2 KiB; more is no SCCP or a stream we joined in mid-message."""
 
-_HEADER = struct.Struct("<III")
-_VERSIONS = {0, *range(0x0A, 0x17)}
+HEADER = struct.Struct("<III")
+VERSIONS = frozenset({0, *range(0x0A, 0x17)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,19 +54,33 @@ def sccp_messages(packets: Packets) -> list[Message]:
     return sorted(messages, key=lambda message: message.time_s)
 
 
+class MessageReader:
+    """Cuts one direction of a connection into messages. Behind a gap, and behind what is no message, reading goes on with the next
+    segment: whole messages usually begin there."""
+
+    def __init__(self) -> None:
+        self.pending = b""
+        """The beginning of a message that is not whole yet."""
+
+    def feed(self, chunk: Chunk) -> Iterator[tuple[int, int, bytes]]:
+        """(message id, header version, body) of the messages that end in these bytes."""
+        self.pending = chunk.data if chunk.missing else self.pending + chunk.data
+        while len(self.pending) >= HEADER.size:
+            length, version, message_id = HEADER.unpack_from(self.pending)
+            if not 4 <= length <= MAX_MESSAGE_BYTES or version not in VERSIONS:
+                self.pending = b""
+                return
+            if len(self.pending) < length + 8:
+                return
+            body = self.pending[HEADER.size : length + 8]
+            self.pending = self.pending[length + 8 :]
+            yield message_id, version, body
+
+
 def _messages(half: Half) -> Iterator[Message]:
-    """Behind a gap, and behind what is no message, reading goes on with the next segment: whole messages usually begin there."""
-    pending = b""
+    reader = MessageReader()
     for chunk in half.chunks:
-        pending = chunk.data if chunk.missing else pending + chunk.data
-        while len(pending) >= _HEADER.size:
-            length, version, message_id = _HEADER.unpack_from(pending)
-            if not 4 <= length <= MAX_MESSAGE_BYTES or version not in _VERSIONS:
-                pending = b""
-                break
-            if len(pending) < length + 8:
-                break
-            body, pending = pending[_HEADER.size : length + 8], pending[length + 8 :]
+        for message_id, version, body in reader.feed(chunk):
             yield Message(
                 id=message_id,
                 version=version,

@@ -5,46 +5,97 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from testbed.audit.summary import Count, Summary
 from testbed.audit.survey import Survey
-from testbed.audit.tally import Count
 from testbed.dscp import name_of
 from testbed.policy import Policy, Rule, known_policies, policy
 from testbed.verdict import Evidence, Status, Verdict
 
+MAX_EVIDENCE = 5
+
 
 def judge(survey: Survey) -> list[Verdict]:
-    """One verdict for each rule; and one on the files where some of what they hold could not be read, since a packet that was not read
-    might have been the wrong one."""
-    unread = [source for source in survey.sources if source.unread]
-    verdicts = [_judge_rule(rule, counts) for rule, counts in survey.rules]
+    """One verdict for each rule; and one on the captures where some of what they hold could not be read or told apart, since a packet that
+    was not read might have been the wrong one."""
+    unread = [source.unread for source in survey.sources if source.unread]
+    if survey.folded:
+        unread.append(f"{survey.folded} packets are of more flows than can be told apart")
+    verdicts = [_judge_rule(rule, summary) for rule, summary in survey.rules]
     if unread:
-        summary = "; ".join(source.unread for source in unread)
-        verdicts.insert(0, Verdict(check="captures", status=Status.INCONCLUSIVE, summary=summary))
+        verdicts.insert(0, Verdict(check="captures", status=Status.INCONCLUSIVE, summary="; ".join(unread)))
     return verdicts
 
 
-def _judge_rule(rule: Rule, counts: Mapping[int, Count]) -> Verdict:
-    total = sum(count.packets for count in counts.values())
+def _judge_rule(rule: Rule, summary: Summary) -> Verdict:
+    check, counts = f"marks {rule.name}", summary.counts
     wrong = {dscp: count for dscp, count in counts.items() if dscp not in rule.allowed}
-    wrong_total = sum(count.packets for count in wrong.values())
-    figures = {f"packets_{name_of(dscp)}": float(count.packets) for dscp, count in counts.items()}
-    figures |= {"packets": float(total), "wrong": float(wrong_total)}
-    check, allowed = f"marks {rule.name}", marks_text(rule.allowed)
-    if not total:
-        summary = "no packets of this class"
-        return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
+    figures = _figures(rule, summary)
+    if not summary.packets:
+        apart = f" but {sum(summary.foreign.values())} resets of nobody's" if summary.foreign else ""
+        text = f"no packets of this class{apart}"
+        return Verdict(check=check, status=Status.INCONCLUSIVE, summary=text, figures=figures)
     if wrong:
-        evidence = tuple(_evidence(dscp, count) for dscp, count in sorted(wrong.items(), key=_by_first))
-        summary = f"{wrong_total} of {total} packets carry another mark than {allowed}: {evidence[0].text}"
-        status = Status.FAIL if rule.severity == "fail" else Status.PASS
-        summary = summary if rule.severity == "fail" else f"only warned of: {summary}"
-        return Verdict(check=check, status=status, summary=summary, evidence=evidence, figures=figures)
-    summary = f"{total} packets, all {allowed} ({counts_text(counts)})"
+        evidence = tuple(_evidence(dscp, count) for dscp, count in sorted(wrong.items(), key=_by_first))[:MAX_EVIDENCE]
+        evidence += tuple(_changes(summary, rule))
+        text = f"{figures['wrong']:.0f} of {summary.packets} packets carry another mark than {marks_text(rule.allowed)}"
+        text += f"{_apart(figures)}: {evidence[0].text}"
+        if rule.severity == "warn":
+            return Verdict(
+                check=check, status=Status.PASS, summary=f"only warned of: {text}", evidence=evidence, figures=figures
+            )
+        return Verdict(check=check, status=Status.FAIL, summary=text, evidence=evidence, figures=figures)
+    text = f"{summary.packets} packets of {summary.flows} flows, all {marks_text(rule.allowed)} ({counts_text(counts)})"
+    if figures.get("not_expected"):
+        text += f"; {figures['not_expected']:.0f} are not {name_of(rule.expected or 0)}, which is expected"
+    if summary.foreign:
+        text += f"; {_foreign_text(summary)}"
+    return Verdict(check=check, status=Status.PASS, summary=text, figures=figures)
+
+
+def _figures(rule: Rule, summary: Summary) -> dict[str, float]:
+    """Packets by mark; all; and those with a wrong mark: of all, of those with SYN, of the first of each flow."""
+    figures = {f"packets_{name_of(dscp)}": float(count.packets) for dscp, count in summary.counts.items()}
+    figures |= {
+        "packets": float(summary.packets),
+        "bytes": float(summary.bytes),
+        "flows": float(summary.flows),
+        "wrong": float(sum(count.packets for dscp, count in summary.counts.items() if dscp not in rule.allowed)),
+        "syn": float(sum(summary.openings.values())),
+        "syn_wrong": float(_outside(summary.openings, rule)),
+        "first_wrong": float(_outside(summary.firsts, rule)),
+        "changing_flows": float(summary.changing),
+        "foreign_resets": float(sum(summary.foreign.values())),
+    }
     if rule.expected is not None:
-        other = total - (counts[rule.expected].packets if rule.expected in counts else 0)
-        figures["not_expected"] = float(other)
-        summary += f"; {other} are not {name_of(rule.expected)}, which is expected" if other else ""
-    return Verdict(check=check, status=Status.PASS, summary=summary, figures=figures)
+        figures["not_expected"] = summary.packets - figures.get(f"packets_{name_of(rule.expected)}", 0.0)
+    return figures
+
+
+def _outside(numbers: Mapping[int, int], rule: Rule) -> int:
+    return sum(number for dscp, number in numbers.items() if dscp not in rule.allowed)
+
+
+def _apart(figures: Mapping[str, float]) -> str:
+    """Where the wrong ones are among SYNs and first packets, and how many flows change."""
+    parts = [
+        f"{figures['syn_wrong']:.0f} of {figures['syn']:.0f} with SYN" if figures["syn"] else "",
+        f"the first packet of {figures['first_wrong']:.0f} of {figures['flows']:.0f} flows",
+        f"{figures['changing_flows']:.0f} flows change their mark" if figures["changing_flows"] else "",
+    ]
+    return f" ({', '.join(filter(None, parts))})"
+
+
+def _foreign_text(summary: Summary) -> str:
+    marks = ", ".join(f"{name_of(dscp)} {number}" for dscp, number in sorted(summary.foreign.items()))
+    return f"resets with a mark of their own are counted apart ({marks})"
+
+
+def _changes(summary: Summary, rule: Rule) -> Iterator[Evidence]:
+    for change in summary.changes:
+        if {change.before, change.after} - set(rule.allowed):
+            text = f"{change.first.text} goes from {name_of(change.before)} to {name_of(change.after)}"
+            text += f" ({change.first.file} frame {change.first.frame})"
+            yield Evidence(text=text, capture=change.first.file, frame=change.first.frame)
 
 
 def _by_first(item: tuple[int, Count]) -> tuple[float, int]:
@@ -118,7 +169,7 @@ def _likeness(survey: Survey, chosen: Policy) -> Likeness:
     departures = tuple(sorted(_departures(survey, chosen), key=lambda one: -one.count.packets))
     return Likeness(
         policy=chosen,
-        judged=sum(group.packets for group in survey.groups if group.traffic in chosen.classes),
+        judged=sum(group.summary.packets for group in survey.groups if group.traffic in chosen.classes),
         departing=sum(departure.count.packets for departure in departures),
         departures=departures,
     )
@@ -127,6 +178,6 @@ def _likeness(survey: Survey, chosen: Policy) -> Likeness:
 def _departures(survey: Survey, chosen: Policy) -> Iterator[Departure]:
     for group in survey.groups:
         allowed = {str(name): marks for name, marks in chosen.classes.items()}.get(group.traffic)
-        for dscp, count in group.counts.items() if allowed else ():
+        for dscp, count in group.summary.counts.items() if allowed else ():
             if allowed and dscp not in allowed:
                 yield Departure(traffic=group.traffic, way=group.way, dscp=dscp, allowed=allowed, count=count)

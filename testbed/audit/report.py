@@ -17,10 +17,31 @@ def group_row(group: Group) -> dict[str, Any]:
         "class": group.traffic,
         "way": group.way,
         "cause": group.cause,
-        "packets": group.packets,
-        "bytes": group.bytes,
-        "marks": counts_text(group.counts) if group.traffic != "not ip" else "",
+        "flows": group.summary.flows,
+        "packets": group.summary.packets,
+        "bytes": group.summary.bytes,
+        "marks": counts_text(group.summary.counts) if group.traffic != "not ip" else "",
+        "note": "; ".join(_notes(group)),
     }
+
+
+def _notes(group: Group) -> Iterator[str]:
+    """What the marks alone do not say."""
+    summary = group.summary
+    if group.traffic == "not ip":
+        return
+    if set(summary.openings) != set(summary.counts) and len(summary.counts) > 1 and summary.openings:
+        yield f"SYN {_marks(summary.openings)}"
+    if summary.changing:
+        yield f"{summary.changing} flows change, first at frame {summary.changes[0].first.frame}"
+    if summary.foreign:
+        yield f"resets apart {_marks(summary.foreign)}"
+    if summary.cos:
+        yield "CoS " + ", ".join(f"{cos} {number}" for cos, number in sorted(summary.cos.items()))
+
+
+def _marks(numbers: Mapping[int, int]) -> str:
+    return ", ".join(f"{name_of(dscp)} {number}" for dscp, number in sorted(numbers.items()))
 
 
 def group_record(group: Group) -> dict[str, Any]:
@@ -31,9 +52,33 @@ def group_record(group: Group) -> dict[str, Any]:
             "bytes": count.bytes,
             "first": {"file": count.first.file, "frame": count.first.frame, "between": count.first.text},
         }
-        for dscp, count in group.counts.items()
+        for dscp, count in group.summary.counts.items()
     }
-    return {"kind": "class", **group_row(group), "marks": marks if group.traffic != "not ip" else {}}
+    summary = group.summary
+    return {
+        "kind": "class",
+        **group_row(group),
+        "marks": marks if group.traffic != "not ip" else {},
+        "syn": _named(summary.openings),
+        "first_packets": _named(summary.firsts),
+        "foreign_resets": _named(summary.foreign),
+        "cos": {str(cos): number for cos, number in summary.cos.items()},
+        "changing_flows": summary.changing,
+        "changes": [
+            {
+                "from": name_of(change.before),
+                "to": name_of(change.after),
+                "file": change.first.file,
+                "frame": change.first.frame,
+                "between": change.first.text,
+            }
+            for change in summary.changes
+        ],
+    }
+
+
+def _named(numbers: Mapping[int, int]) -> dict[str, int]:
+    return {name_of(dscp): number for dscp, number in numbers.items()}
 
 
 def source_record(source: Source) -> dict[str, Any]:

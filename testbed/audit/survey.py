@@ -1,42 +1,33 @@
-"""One pass over captures: every packet labelled, and counted by class, way and cause, and by the rules of a policy."""
+"""One pass over captures: packets into lanes, lanes into flows of a class, flows summed up by class and by the rules of a policy."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
-from testbed.audit.labels import CAUSE_WORDS, WAY_WORDS, Labeller, Traffic
-from testbed.audit.match import Matcher
-from testbed.audit.tally import Count, First, Tally
-from testbed.packets import TCP, UDP, Packets
+from testbed.audit.content import Content
+from testbed.audit.flows import CAUSE_WORDS, WAY_WORDS, Flows, Traffic, class_ports, flows_of
+from testbed.audit.fragments import Fragments
+from testbed.audit.lanes import Lanes
+from testbed.audit.match import matching
+from testbed.audit.signalling import Signalling
+from testbed.audit.summary import Summarizer, Summary
+from testbed.packets import Packets
 from testbed.packets_file import CaptureFile
 from testbed.policy import Policy, Rule
-
-Index = npt.NDArray[np.int64]
-_WAYS, _CAUSES = len(WAY_WORDS), len(CAUSE_WORDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Packets of one class, way and cause (words, "" where there is none), by code point."""
+    """Packets of one class, way and cause (words, "" where there is none)."""
 
     traffic: str
     way: str
     cause: str
-    counts: Mapping[int, Count]
-
-    @property
-    def packets(self) -> int:
-        return sum(count.packets for count in self.counts.values())
-
-    @property
-    def bytes(self) -> int:
-        return sum(count.bytes for count in self.counts.values())
+    summary: Summary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,13 +51,17 @@ class Source:
         return f"{self.file} ends inside a record behind frame {self.frames}" if self.truncated else ""
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """What was counted. ``rules`` holds, of each rule of the policy, the packets by code point."""
+    """``rules`` has the packets of each rule of the policy; ``folded`` were counted without their addresses, there being too many
+    flows."""
 
-    sources: list[Source] = field(default_factory=list)
-    groups: list[Group] = field(default_factory=list)
-    rules: list[tuple[Rule, Mapping[int, Count]]] = field(default_factory=list)
+    sources: tuple[Source, ...] = ()
+    groups: tuple[Group, ...] = ()
+    rules: tuple[tuple[Rule, Summary], ...] = ()
+    folded: int = 0
+    named: Mapping[str, int] = field(default_factory=dict)
+    """How many RTP endpoints each cause named."""
 
     @property
     def packets(self) -> int:
@@ -77,16 +72,19 @@ class Surveyor:
     """Takes files one after another; ``survey`` is what they hold together."""
 
     def __init__(self, policy: Policy | None = None) -> None:
-        self._labeller = Labeller(policy)
-        self._matchers = [(rule, Matcher(rule)) for rule in (policy.every_rule if policy else ())]
-        self._tally = Tally(len(Traffic) * _WAYS * _CAUSES)
-        self._by_rule = Tally(max(1, len(self._matchers)))
+        self._policy = policy
+        self._ports = class_ports(policy)
+        self.lanes, self._content = Lanes(), Content()
+        self._signalling = Signalling(self._ports["sccp"])
+        self._fragments = Fragments()
         self._sources: list[Source] = []
+        self.files: list[str] = []
 
     def read(self, capture: CaptureFile) -> None:
         """All of a file, block by block."""
         times: list[float] = []
         backwards = 0
+        self.files.append(capture.file)
         for packets in capture.blocks():
             self.add(packets)
             backwards += int(np.sum(np.diff(packets.time_s) < 0))
@@ -107,48 +105,40 @@ class Surveyor:
 
     def add(self, packets: Packets) -> None:
         """A block."""
-        labels = self._labeller.label(packets)
-        group = (labels.traffic.astype(np.int64) * _WAYS + labels.way) * _CAUSES + labels.cause
-        self._note(self._tally, packets, np.arange(len(packets)), group)
-        for number, (_, matcher) in enumerate(self._matchers):
-            index = np.flatnonzero(matcher.mask(packets, labels))
-            self._note(self._by_rule, packets, index, np.full(len(index), number))
+        packets = self._fragments.with_ports(packets)
+        lane = self.lanes.add(packets, len(self.files) - 1)
+        size = len(self.lanes.columns.word)
+        posts = self._content.add(packets, lane, size, self._ports["rtp"])
+        self._signalling.add(packets, lane, self.lanes.columns, posts)
 
-    @staticmethod
-    def _note(tally: Tally, packets: Packets, index: Index, group: npt.NDArray[np.int64]) -> None:
-        for key, place in tally.add(group, packets.tos[index], packets.wire_len[index]):
-            tally.remember(key, first_of(packets, int(index[place])))
+    def flows(self) -> Flows:
+        """What each lane is by now."""
+        return flows_of(self.lanes, self._content, self._signalling, self._ports)
 
     def survey(self) -> Survey:
         """What was counted so far."""
+        flows = self.flows()
+        summarizer = Summarizer(self.lanes, flows, self.files)
+        rules = self._policy.every_rule if self._policy else ()
         return Survey(
-            sources=list(self._sources),
-            groups=list(self._groups()),
-            rules=[(rule, self._by_rule.counts(number)) for number, (rule, _) in enumerate(self._matchers)],
+            sources=tuple(self._sources),
+            groups=tuple(_groups(flows, summarizer)),
+            rules=tuple((rule, summarizer.summary(matching(rule, flows, self.lanes.text))) for rule in rules),
+            folded=self.lanes.folded,
+            named={
+                "call-control": len(self._signalling.by_call_control),
+                "service": len(self._signalling.by_service),
+            },
         )
 
-    def _groups(self) -> Iterator[Group]:
-        places = product(Traffic, enumerate(WAY_WORDS), enumerate(CAUSE_WORDS))
-        for traffic, (way, way_word), (cause, cause_word) in places:
-            counts = self._tally.counts((traffic * _WAYS + way) * _CAUSES + cause)
-            if counts:
-                yield Group(traffic=traffic.word, way=way_word, cause=cause_word, counts=counts)
 
-
-def first_of(packets: Packets, index: int) -> First:
-    """This packet, in words."""
-    source, destination = packets.addresses(index)
-    if packets.proto[index] in (TCP, UDP) and packets.version[index] and not packets.later[index]:
-        source, destination = (
-            f"{_bracketed(address)}:{port}"
-            for address, port in ((source, packets.sport[index]), (destination, packets.dport[index]))
-        )
-    text = f"{source} to {destination}" if source else f"EtherType {packets.ethertype[index]:#06x}"
-    return First(file=packets.file, frame=int(packets.frame[index]), time_s=float(packets.time_s[index]), text=text)
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def _groups(flows: Flows, summarizer: Summarizer) -> Iterator[Group]:
+    code = (flows.traffic.astype(np.int64) * len(WAY_WORDS) + flows.way) * len(CAUSE_WORDS) + flows.cause
+    for value in np.unique(code).tolist():
+        rest, cause = divmod(value, len(CAUSE_WORDS))
+        traffic, way = divmod(rest, len(WAY_WORDS))
+        summary = summarizer.summary(code == value)
+        yield Group(traffic=Traffic(traffic).word, way=WAY_WORDS[way], cause=CAUSE_WORDS[cause], summary=summary)
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 import subprocess
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import ACK, RST, SYN, T0, Connection, Wire, ethernet, ipv4, sccp
+from shared_data import shared_capture
 
 from testbed.packets import CaptureError, Packets, address_number, address_text, parse_capture, read_capture
 from testbed.packets_class import answered_by_reset, class_mask
@@ -310,14 +310,6 @@ def test_tshark_reads_the_same_fields_from_a_capture_of_ours(tmp_path: Path) -> 
     file = tmp_path / "mixed.pcap"
     file.write_bytes(mixed().pcap())
     assert_tshark_agrees(file)
-
-
-def shared_capture(name: str) -> Path:
-    shared = Path(os.environ.get("TESTBED_SHARED", Path(__file__).parents[3] / "shared"))
-    file = shared / "data" / name
-    if not file.is_file():
-        pytest.skip(f"{file} is not there")
-    return file
 
 
 @pytest.mark.parametrize("name", ["ndpi-skinny.pcap", "tcpdump-tftp.pcap"])

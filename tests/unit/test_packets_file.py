@@ -12,7 +12,7 @@ from capture_maker import Frame, Made, block, enhanced, interface, obsolete, pca
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import ethernet, ipv4
-from test_packets import shared_capture
+from shared_data import shared_capture
 from tshark_judge import assert_agrees
 
 from testbed.packets import CaptureError, Packets, parse_capture
