@@ -333,12 +333,13 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PCAP…")
 @click.option("--policy", "policy_name", metavar="NAME|FILE", help="judge by this policy, for instance srnd-strict")
+@click.option("--flows", is_flag=True, help="list every flow too, with its class, cause and marks")
 @output_option
-def audit(files: tuple[Path, ...], policy_name: str | None, output: str) -> int:
+def audit(files: tuple[Path, ...], policy_name: str | None, flows: bool, output: str) -> int:
     """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
     from testbed.audit import command
 
-    return command.run(files, policy_name=policy_name, output=output)
+    return command.run(files, policy_name=policy_name, output=output, list_flows=flows)
 
 
 @cli.group()

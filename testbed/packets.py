@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -155,6 +156,7 @@ def address_text(number: int) -> str:
     return str(ipaddress.IPv4Address(int(number)))
 
 
+@lru_cache(1 << 12)
 def endpoint_number(address: str, port: int) -> int:
     """One number for an address of either version, as ``Packets.endpoints`` has it, and a port."""
     parsed = ipaddress.ip_address(address)

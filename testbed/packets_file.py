@@ -21,7 +21,7 @@ from testbed.packets_fetch import SLACK_BYTES
 from testbed.packets_link import LINK_NAMES
 from testbed.packets_record import PCAP_HEADER_BYTES, Container, Records
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 """Small enough that a block's columns stay in the processor's cache for the most part, large enough that the cost per block is not
 seen."""
 _MAX_BUFFER_BYTES = 64 << 20

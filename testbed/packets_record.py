@@ -95,15 +95,17 @@ class Pcap:
         length_at = struct.Struct(self._order + "8xI").unpack_from
         last = end - _RECORD_HEADER_BYTES
         found: list[int] = []
+        append = found.append
+        # The one loop that runs once a packet: what makes no sense leads out of it, or is found by the lengths afterwards.
         while at <= last:
-            (length,) = length_at(data, at)
-            if length > MAX_RECORD_BYTES:
-                self.damage = f"record {self._count + len(found) + 1} claims {length} bytes"
-                break
-            if at + _RECORD_HEADER_BYTES + length > end:
-                break
-            found.append(at)
-            at += _RECORD_HEADER_BYTES + length
+            append(at)
+            at += _RECORD_HEADER_BYTES + length_at(data, at)[0]
+        sizes = np.diff(np.array([*found, at], np.int64)) - _RECORD_HEADER_BYTES
+        for place in np.flatnonzero(sizes > MAX_RECORD_BYTES)[:1].tolist():
+            self.damage = f"record {self._count + place + 1} claims {sizes[place]} bytes"
+            return found[:place], found[place]
+        if at > end:
+            at = found.pop()
         return found, at
 
 

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from testbed.audit.content import Content
-from testbed.audit.lanes import ICMPS, RESET, Index, Lanes, hashed
+from testbed.audit.lanes import ICMPS, RESET, Index, Lanes
 from testbed.audit.signalling import Signalling
 from testbed.packets import TCP, UDP, Mask, endpoint
 from testbed.packets_class import SERVER_PORTS, TFTP_PORT
-from testbed.policy import Policy
+
+if TYPE_CHECKING:
+    from testbed.policy import Policy
 
 RTP_PORTS = ((16384, 32768),)
 """Cisco's range (16384-32767) and that of SRND Table 11-4 (20480-32768) together."""
 LEAST_SHAPED = 8
 """Packets of one flow before it is taken for RTP by its shape alone."""
 _SHAPED_SHARE = 0.9
-_FLOW_BITS = np.uint64(0xF << 52 | 0xFF << 32 | 0xFFFFFFFF)
-"""Of a lane's word, what all lanes of a flow share: version, protocol, ports."""
 
 
 class Traffic(IntEnum):
@@ -109,10 +110,7 @@ class _Sorting:
         self._proto, self._version = columns.proto[:count], columns.version[:count]
         self._kind, self._dscp = columns.kind[:count], columns.dscp[:count]
         self._packets, self._is_folded = columns.packets[:count], columns.folded[:count]
-        key = hashed(columns.addresses[:count], columns.word[:count] & _FLOW_BITS)
-        _, flow = np.unique(key, return_inverse=True)
-        self._flow: Index = flow.reshape(-1).astype(np.int64)
-        self._flows = int(flow.max()) + 1 if count else 0
+        self._flow, self._flows = columns.flow[:count], lanes.flows
         self._source, self._target = endpoint(self._src, self._sport), endpoint(self._dst, self._dport)
 
     def flows(self) -> Flows:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from testbed.audit.known import Marks, known_marks
 from testbed.audit.summary import Count, Summary
 from testbed.audit.survey import Survey
 from testbed.dscp import name_of
-from testbed.policy import Policy, Rule, known_policies, policy
 from testbed.verdict import Evidence, Status, Verdict
+
+if TYPE_CHECKING:
+    from testbed.policy import Rule
 
 MAX_EVIDENCE = 5
 
@@ -131,53 +135,52 @@ class Departure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Likeness:
-    """How far marks are from a policy: ``departing`` of ``judged`` packets."""
+    """How far marks are from a policy: ``departing`` of ``judged`` packets. ``alike`` are other policies that come as near."""
 
-    policy: Policy
+    policy: str
+    breadth: int
     judged: int
     departing: int
     departures: tuple[Departure, ...]
     alike: tuple[str, ...] = ()
-    """Other policies that come as near."""
 
     @property
     def share(self) -> float:
         return self.departing / self.judged
 
+    @property
+    def farness(self) -> tuple[float, int]:
+        """The fewer packets depart from it and the less it allows, the nearer it is."""
+        return self.share, self.breadth
+
 
 def nearest(survey: Survey) -> Likeness | None:
     """The built-in policy that the fewest packets depart from; of equals, the one that allows the least. None where no packet is of a
     class that has a rule."""
-    likenesses = [_likeness(survey, policy(name)) for name in known_policies()]
-    judged = [likeness for likeness in likenesses if likeness.judged]
-    found = min(judged, key=_farness, default=None)
+    judged = [one for name, marks in known_marks().items() if (one := _likeness(survey, name, marks)).judged]
+    found = min(judged, key=lambda one: one.farness, default=None)
     if found is None:
         return None
-    alike = (one.policy.name for one in judged if one is not found and _farness(one) == _farness(found))
+    alike = (one.policy for one in judged if one is not found and one.farness == found.farness)
     return replace(found, alike=tuple(alike))
 
 
-def _farness(likeness: Likeness) -> tuple[float, int]:
-    return likeness.share, _breadth(likeness.policy)
-
-
-def _breadth(chosen: Policy) -> int:
-    return sum(len(marks) for marks in chosen.classes.values())
-
-
-def _likeness(survey: Survey, chosen: Policy) -> Likeness:
-    departures = tuple(sorted(_departures(survey, chosen), key=lambda one: -one.count.packets))
+def _likeness(survey: Survey, name: str, marks: Marks) -> Likeness:
+    departures = tuple(sorted(_departures(survey, marks), key=lambda one: -one.count.packets))
     return Likeness(
-        policy=chosen,
-        judged=sum(group.summary.packets for group in survey.groups if group.traffic in chosen.classes),
+        policy=name,
+        breadth=sum(map(len, marks.values())),
+        judged=sum(group.summary.packets for group in survey.groups if group.traffic in marks),
         departing=sum(departure.count.packets for departure in departures),
         departures=departures,
     )
 
 
-def _departures(survey: Survey, chosen: Policy) -> Iterator[Departure]:
+def _departures(survey: Survey, marks: Marks) -> Iterator[Departure]:
     for group in survey.groups:
-        allowed = {str(name): marks for name, marks in chosen.classes.items()}.get(group.traffic)
-        for dscp, count in group.summary.counts.items() if allowed else ():
-            if allowed and dscp not in allowed:
+        if group.traffic not in marks:
+            continue
+        allowed = marks[group.traffic]
+        for dscp, count in group.summary.counts.items():
+            if dscp not in allowed:
                 yield Departure(traffic=group.traffic, way=group.way, dscp=dscp, allowed=allowed, count=count)

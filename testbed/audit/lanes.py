@@ -23,6 +23,8 @@ PLAIN, OPENING, RESET = 0, 1, 2
 NO_COS = 15
 ICMPS = np.array([1, 58], np.uint8)
 """ICMP and ICMPv6: their type takes the place of the destination port."""
+_FLOW_BITS = np.uint64(0xF << 52 | 0xFF << 32 | 0xFFFFFFFF)
+"""Of a lane's word, what all lanes of a flow share: version, protocol, ports."""
 _FOLDED_PORTS = np.array([69, 80, 2000, 8080], np.uint16)
 
 Index = npt.NDArray[np.int64]
@@ -31,7 +33,8 @@ Words = npt.NDArray[np.uint64]
 
 class Columns:
     """One element a lane. ``src`` and ``dst`` as of ``Packets.endpoints``; ``first`` is its first packet's place in the order in which all
-    were read, ``frame`` its number in file number ``file``. A lane whose addresses were given up is ``folded``."""
+    were read, ``frame`` its number in file number ``file``; ``flow`` is one number for all lanes of one flow. A lane whose addresses were
+    given up is ``folded``."""
 
     def __init__(self, room: int = 256) -> None:
         self.addresses: Words = np.zeros(room, np.uint64)
@@ -43,6 +46,7 @@ class Columns:
         self.first: Index = np.zeros(room, np.int64)
         self.frame: Index = np.zeros(room, np.int64)
         self.file: Index = np.zeros(room, np.int64)
+        self.flow: Index = np.zeros(room, np.int64)
         self.first_s = np.zeros(room)
         self.last_s = np.zeros(room)
         self.folded = np.zeros(room, np.bool_)
@@ -95,9 +99,16 @@ class Lanes:
         self.packets = 0
         self.folded = 0
         """Packets that came when there were too many lanes."""
+        self._flows: dict[int, int] = {}
+        """Hash of a flow to its number."""
         self.text: dict[int, tuple[str, str]] = {}
         """Of lanes of IPv6: source and destination as people write them."""
         self._table = np.full(1 << 12, -1, np.int64)
+
+    @property
+    def flows(self) -> int:
+        """How many flows there are."""
+        return len(self._flows)
 
     def add(self, packets: Packets, file: int) -> Index:
         """Count these packets; the lane of each."""
@@ -154,6 +165,8 @@ class Lanes:
         columns.folded[begin:end] = folded
         columns.src[begin:end][folded] = columns.dst[begin:end][folded] = 0
         columns.file[begin:end] = file
+        flow = hashed(addresses[chosen], word[chosen] & _FLOW_BITS).tolist()
+        columns.flow[begin:end] = [self._flows.setdefault(key, len(self._flows)) for key in flow]
         self.count = end
         for place in np.flatnonzero(packets.version[chosen] == 6).tolist():
             if not folded[place]:

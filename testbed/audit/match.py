@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from testbed.audit.flows import CAUSE_WORDS, Flows, Traffic, Way, port_table
 from testbed.packets import TCP, UDP, Mask
-from testbed.policy import Rule
+
+if TYPE_CHECKING:
+    from testbed.policy import Rule
 
 _PROTOCOLS = {"tcp": TCP, "udp": UDP}
 _WAYS = {"up": Way.UP, "down": Way.DOWN}

@@ -10,13 +10,14 @@ import ipaddress
 import re
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 OPEN_RECEIVE_CHANNEL_ACK, START_MEDIA_TRANSMISSION = 0x0022, 0x008A
 MEDIA_IDS = (OPEN_RECEIVE_CHANNEL_ACK, START_MEDIA_TRANSMISSION)
 
 WIDE_ADDRESSES_FROM = 17
-_LEAST_START_BYTES = 44
+LEAST_START_BYTES = 44
 """A StartMediaTransmission of CallManager 2.x is shorter, and has another layout that is not known."""
 
 Endpoint = tuple[str, int]
@@ -26,13 +27,18 @@ PUSH_PATH = b"POST /CGI/Execute"
 _RTP_URI = re.compile(rb"RTP(M?)([RT])x:((?:\d{1,3}\.){3}\d{1,3}):(\d{1,5})")
 
 
+NAMING_BYTES = 48
+"""What of a body ``endpoint_of`` looks at, at most."""
+
+
+@lru_cache(1 << 12)
 def endpoint_of(message_id: int, version: int, body: bytes) -> Endpoint | None:
-    """Where this message says that RTP goes; None where it says no such thing."""
+    """Where this message says that RTP goes; None where it says no such thing. ``body`` may be cut to NAMING_BYTES."""
     if message_id == OPEN_RECEIVE_CHANNEL_ACK:
         if len(body) < 16 or struct.unpack_from("<I", body)[0]:
             return None
         return _address(body, 4, version)
-    if message_id == START_MEDIA_TRANSMISSION and len(body) >= _LEAST_START_BYTES:
+    if message_id == START_MEDIA_TRANSMISSION and len(body) >= LEAST_START_BYTES:
         return _address(body, 8, version)
     return None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from testbed.audit.judge import Likeness, counts_text, marks_text
+from testbed.audit.summary import FlowSummary
 from testbed.audit.survey import Group, Source, Survey
 from testbed.dscp import name_of
 from testbed.verdict import Verdict
@@ -81,6 +82,22 @@ def _named(numbers: Mapping[int, int]) -> dict[str, int]:
     return {name_of(dscp): number for dscp, number in numbers.items()}
 
 
+def flow_row(flow: FlowSummary) -> dict[str, Any]:
+    """For a table, and for JSON with ``kind`` flow."""
+    ordered = sorted(flow.counts.items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "class": flow.traffic,
+        "way": flow.way,
+        "cause": flow.cause,
+        "flow": flow.first.text,
+        "packets": sum(flow.counts.values()),
+        "bytes": flow.bytes,
+        "seconds": round(flow.length_s, 3),
+        "marks": ", ".join(f"{name_of(dscp)} {number}" for dscp, number in ordered if flow.traffic != "not ip"),
+        "first": f"{flow.first.file} frame {flow.first.frame}",
+    }
+
+
 def source_record(source: Source) -> dict[str, Any]:
     """For JSON."""
     return {
@@ -100,7 +117,7 @@ def likeness_record(likeness: Likeness) -> dict[str, Any]:
     """For JSON."""
     return {
         "kind": "nearest",
-        "policy": likeness.policy.name,
+        "policy": likeness.policy,
         "alike": list(likeness.alike),
         "judged": likeness.judged,
         "departing": likeness.departing,
@@ -132,6 +149,7 @@ def records(survey: Survey, verdicts: list[Verdict], likeness: Likeness | None) 
     """All of it for JSON, each with its ``kind``."""
     yield from map(source_record, survey.sources)
     yield from map(group_record, survey.groups)
+    yield from ({"kind": "flow", **flow_row(flow)} for flow in survey.flows)
     yield from map(verdict_record, verdicts)
     if likeness:
         yield likeness_record(likeness)
@@ -142,7 +160,7 @@ def likeness_lines(likeness: Likeness | None) -> Iterator[str]:
     if likeness is None:
         yield "no packet is of a class that a known policy has a rule for"
         return
-    names = ", ".join((likeness.policy.name, *likeness.alike))
+    names = ", ".join((likeness.policy, *likeness.alike))
     if not likeness.departing:
         yield f"nearest known policy: {names}; all {likeness.judged} packets of its classes keep to it"
         return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.audit.flows import Flows
+from testbed.audit.flows import CAUSE_WORDS, WAY_WORDS, Flows, Traffic
 from testbed.audit.lanes import NO_COS, OPENING, RESET, First, Index, Lanes, first_of
 from testbed.packets import Mask
 
@@ -58,6 +58,19 @@ class Summary:
         return sum(count.bytes for count in self.counts.values())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowSummary:
+    """One flow; ``first`` is its first packet, ``length_s`` the time to its last."""
+
+    traffic: str
+    way: str
+    cause: str
+    first: First
+    length_s: float
+    bytes: int
+    counts: Mapping[int, int]
+
+
 class Summarizer:
     """Of all lanes of a survey, those that a mask names."""
 
@@ -84,6 +97,26 @@ class Summarizer:
             changing=changing,
             changes=changes,
         )
+
+    def each_flow(self) -> Iterator[FlowSummary]:
+        """All of them, in the order in which they began; resets of nobody's are in them."""
+        flows, columns = self._flows, self._lanes.columns
+        by_time = np.argsort(self._first, kind="stable")
+        order = by_time[np.argsort(flows.flow[by_time], kind="stable")]
+        starts = np.flatnonzero(np.diff(flows.flow[order], prepend=-1))
+        for index in (
+            sorted(np.split(order, starts[1:]), key=lambda one: int(self._first[one[0]])) if len(order) else ()
+        ):
+            lane = int(index[0])
+            yield FlowSummary(
+                traffic=Traffic(int(flows.traffic[lane])).word,
+                way=WAY_WORDS[int(flows.way[lane])],
+                cause=CAUSE_WORDS[int(flows.cause[lane])],
+                first=first_of(self._lanes, lane, self._files),
+                length_s=float(columns.last_s[index].max() - columns.first_s[lane]),
+                bytes=int(self._bytes[index].sum()),
+                counts=self._sums(index, self._packets),
+            )
 
     def _counts(self, by_time: Index) -> dict[int, Count]:
         packets, size = self._sums(by_time, self._packets), self._sums(by_time, self._bytes)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from testbed.audit.content import Content
 from testbed.audit.flows import CAUSE_WORDS, WAY_WORDS, Flows, Traffic, class_ports, flows_of
 from testbed.audit.fragments import Fragments
-from testbed.audit.lanes import Lanes
+from testbed.audit.lanes import Index, Lanes
 from testbed.audit.match import matching
 from testbed.audit.signalling import Signalling
-from testbed.audit.summary import Summarizer, Summary
+from testbed.audit.summary import FlowSummary, Summarizer, Summary
 from testbed.packets import Packets
 from testbed.packets_file import CaptureFile
-from testbed.policy import Policy, Rule
+
+if TYPE_CHECKING:
+    from testbed.policy import Policy, Rule
+
+Keep = Callable[[Packets, Index], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +65,8 @@ class Survey:
     groups: tuple[Group, ...] = ()
     rules: tuple[tuple[Rule, Summary], ...] = ()
     folded: int = 0
+    flows: tuple[FlowSummary, ...] = ()
+    """Where they were asked for."""
     named: Mapping[str, int] = field(default_factory=dict)
     """How many RTP endpoints each cause named."""
 
@@ -80,13 +87,15 @@ class Surveyor:
         self._sources: list[Source] = []
         self.files: list[str] = []
 
-    def read(self, capture: CaptureFile) -> None:
-        """All of a file, block by block."""
+    def read(self, capture: CaptureFile, keep: Keep | None = None) -> None:
+        """All of a file, block by block; ``keep`` is shown each block and the lanes of its packets."""
         times: list[float] = []
         backwards = 0
         self.files.append(capture.file)
         for packets in capture.blocks():
-            self.add(packets)
+            lane = self.add(packets)
+            if keep:
+                keep(packets, lane)
             backwards += int(np.sum(np.diff(packets.time_s) < 0))
             backwards += bool(times) and packets.time_s[0] < times[-1]
             times = [*times[:1], float(packets.time_s[0]), float(packets.time_s[-1])]
@@ -103,19 +112,20 @@ class Surveyor:
             )
         )
 
-    def add(self, packets: Packets) -> None:
-        """A block."""
+    def add(self, packets: Packets) -> Index:
+        """A block; the lane of each of its packets."""
         packets = self._fragments.with_ports(packets)
         lane = self.lanes.add(packets, len(self.files) - 1)
         size = len(self.lanes.columns.word)
         posts = self._content.add(packets, lane, size, self._ports["rtp"])
-        self._signalling.add(packets, lane, self.lanes.columns, posts)
+        self._signalling.add(packets, lane, self.lanes.columns, posts, self.lanes.flows)
+        return lane
 
     def flows(self) -> Flows:
         """What each lane is by now."""
         return flows_of(self.lanes, self._content, self._signalling, self._ports)
 
-    def survey(self) -> Survey:
+    def survey(self, *, list_flows: bool = False) -> Survey:
         """What was counted so far."""
         flows = self.flows()
         summarizer = Summarizer(self.lanes, flows, self.files)
@@ -125,6 +135,7 @@ class Surveyor:
             groups=tuple(_groups(flows, summarizer)),
             rules=tuple((rule, summarizer.summary(matching(rule, flows, self.lanes.text))) for rule in rules),
             folded=self.lanes.folded,
+            flows=tuple(summarizer.each_flow()) if list_flows else (),
             named={
                 "call-control": len(self._signalling.by_call_control),
                 "service": len(self._signalling.by_service),
@@ -145,9 +156,9 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-def survey(captures: Iterable[CaptureFile], policy: Policy | None = None) -> Survey:
+def survey(captures: Iterable[CaptureFile], policy: Policy | None = None, *, list_flows: bool = False) -> Survey:
     """What these files hold together."""
     surveyor = Surveyor(policy)
     for capture in captures:
         surveyor.read(capture)
-    return surveyor.survey()
+    return surveyor.survey(list_flows=list_flows)

@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 from recordings import AF31_TOS, Connection, Wire, sccp
 
 from testbed.audit.judge import judge, nearest
+from testbed.audit.known import known_marks
 from testbed.cli import cli
-from testbed.policy import Policy
+from testbed.policy import Policy, known_policies, policy
 from testbed.verdict import Status
 
 PHONE, CCM, WEB = ("10.0.0.1", 50_000), ("10.0.1.1", 2000), ("10.0.1.2", 80)
@@ -118,7 +119,13 @@ def test_what_is_allowed_but_not_expected_is_told() -> None:
 def test_the_nearest_policy_is_the_narrowest_that_all_keep_to(marks: dict[str, int], name: str) -> None:
     likeness = nearest(surveyed(network(**marks).pcap()))
     assert likeness is not None
-    assert (likeness.policy.name, likeness.departing) == (name, 0)
+    assert (likeness.policy, likeness.departing) == (name, 0)
+
+
+def test_the_built_in_policies_are_read_as_the_strict_reader_reads_them() -> None:
+    assert {name: dict(marks) for name, marks in known_marks().items()} == {
+        name: dict(policy(name).classes) for name in known_policies()
+    }
 
 
 def test_what_departs_from_the_nearest_policy_is_named_by_class_and_way() -> None:
@@ -176,3 +183,18 @@ def test_jsonl_has_verdicts(file: str) -> None:
 def test_several_files_are_counted_together(file: str) -> None:
     lines = [json.loads(line) for line in invoke(file, file, "--output", "jsonl").output.splitlines()]
     assert [line["packets"] for line in lines if line.get("class") == "rtp"] == [10]
+
+
+def test_every_flow_can_be_listed_with_its_cause_and_marks(file: str) -> None:
+    lines = [json.loads(line) for line in invoke(file, "--flows", "--output", "jsonl").output.splitlines()]
+    flows = [line for line in lines if line["kind"] == "flow"]
+    assert [(flow["class"], flow["packets"], flow["marks"]) for flow in flows] == [
+        ("sccp", 3, "AF31 3"),
+        ("sccp", 2, "AF31 2"),
+        ("http", 2, "default 2"),
+        ("http", 1, "default 1"),
+        ("rtp", 5, "EF 5"),
+        ("tftp", 1, "default 1"),
+    ]
+    assert flows[4]["flow"] == "10.0.0.1:20000 to 10.0.0.2:20480"
+    assert "20480" in invoke(file, "--flows").output
