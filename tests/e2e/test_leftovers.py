@@ -55,6 +55,7 @@ def test_the_next_command_removes_a_bed_whose_watcher_was_killed_too(tmp_path: P
         [watcher] = [name for name in left_of(bed, home()) if name.startswith("watcher")]
         os.kill(int(watcher.split()[1]), signal.SIGKILL)
         run.kill(Kill(after_s=0, group=True))
+    assert any(text.startswith("ps") for text in left_of(bed, home())), "without a watcher a killed run leaves its bed"
     assert [row["owner"] for row in listed(testbed("ls", "--output", "json")) if row["bed"] == bed] == []
     assert left_of(bed, home()) == []
 
