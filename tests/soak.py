@@ -104,6 +104,9 @@ def rounds(number: int, beds: int, chance: random.Random, folder: Path, figures:
                 "killed" if fate and status < 0 else {0: "passed", 1: "failed", 3: "inconclusive"}.get(status, "broke")
             )
             figures.done[f"beds {what}"] += 1
+            for line in (folder / f"{name}.said").read_text().splitlines() if status in (1, 3) else ():
+                if line.startswith(("FAIL", "INCONCLUSIVE")):
+                    click.echo(f"  {name}: {line.strip()}")
             if status in (EXIT_ENVIRONMENT, EXIT_CLEANUP_INCOMPLETE):
                 figures.problems.append(f"round {place}: {name}: {(folder / f'{name}.said').read_text()[-800:]}")
         figures.done["rounds"] += 1
