@@ -334,12 +334,31 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PCAP…")
 @click.option("--policy", "policy_name", metavar="NAME|FILE", help="judge by this policy, for instance srnd-strict")
 @click.option("--flows", is_flag=True, help="list every flow too, with its class, cause and marks")
+@click.option(
+    "--hops",
+    is_flag=True,
+    help="the files are captures along one way, in order: match packets, name the hop that remarks",
+)
 @output_option
-def audit(files: tuple[Path, ...], policy_name: str | None, flows: bool, output: str) -> int:
+def audit(files: tuple[Path, ...], policy_name: str | None, flows: bool, hops: bool, output: str) -> int:
     """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
     from testbed.audit import command
 
+    if hops:
+        return command.run_hops(files, policy_name=policy_name, output=output)
     return command.run(files, policy_name=policy_name, output=output, list_flows=flows)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="PCAP")
+@click.option("--device", metavar="SEP…", help="one phone's connections only, by the name it registers with")
+@click.option("--keepalives", is_flag=True, help="show keepalives and their answers too")
+@output_option
+def ladder(file: Path, device: str | None, keepalives: bool, output: str) -> int:
+    """Show the SCCP connections of a capture as ladders, message by message. `-` is standard input."""
+    from testbed.audit import command
+
+    return command.run_ladder(file, device=device, keepalives=keepalives, output=output)
 
 
 @cli.group()

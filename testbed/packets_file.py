@@ -10,7 +10,7 @@ import gzip
 import io
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -79,6 +79,10 @@ class CaptureFile:
                 break
         self._finish(container)
 
+    def close(self) -> None:
+        """Where reading ends before the file does."""
+        self._stream.close()
+
     def _packets(self, buffer: bytearray, records: Records) -> Packets:
         packets = decode(buffer, self.file, records, truncated=False, frames_before=self.frames)
         self.frames += len(packets)
@@ -136,6 +140,20 @@ def _uncompressed(stream: BinaryIO) -> BinaryIO:
     if peekable.peek(2)[:2] == GZIP_MAGIC:
         return cast(BinaryIO, gzip.GzipFile(fileobj=peekable, mode="rb"))
     return peekable
+
+
+def in_order_of_time(paths: Sequence[Path]) -> list[Path]:
+    """As the files of a rotated set follow each other: by the time of their first packets. Standard input comes first."""
+    return sorted(paths, key=lambda path: -1.0 if str(path) == "-" else _first_s(path))
+
+
+def _first_s(path: Path) -> float:
+    """Of its first packet; infinity where it has none."""
+    capture = open_capture(path)
+    times = (float(packets.time_s[0]) for packets in capture.blocks())
+    found = next(times, float("inf"))
+    capture.close()
+    return found
 
 
 def open_capture(path: Path) -> CaptureFile:

@@ -50,7 +50,7 @@ def sccp_mask(packets: Packets) -> Mask:
 
 def sccp_messages(packets: Packets) -> list[Message]:
     """All SCCP messages of the capture in order of time."""
-    messages = [message for half in halves(packets, sccp_mask(packets)) for message in _messages(half)]
+    messages = [message for half in halves(packets, sccp_mask(packets)) for message in messages_of(half)]
     return sorted(messages, key=lambda message: message.time_s)
 
 
@@ -77,7 +77,8 @@ class MessageReader:
             yield message_id, version, body
 
 
-def _messages(half: Half) -> Iterator[Message]:
+def messages_of(half: Half) -> Iterator[Message]:
+    """All of one direction of a connection, in order."""
     reader = MessageReader()
     for chunk in half.chunks:
         for message_id, version, body in reader.feed(chunk):

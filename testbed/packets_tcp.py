@@ -106,14 +106,21 @@ class Connection:
         return self.up.syn is not None
 
 
-class _Halves:
+class Halves:
     """All directions of a capture, fed packet by packet; the latest of each flow is the one that goes on."""
 
     def __init__(self) -> None:
         self.every: list[Half] = []
         self._latest: dict[Flow, Half] = {}
 
+    def add_all(self, packets: Packets, mask: Mask) -> None:
+        """Those of these packets that tell something."""
+        telling = (packets.tcp_flags & (SYN | FIN | RST) > 0) | (packets.payload_len > 0)
+        for index in np.flatnonzero(mask & telling & (packets.proto == TCP)).tolist():
+            self.add(packets, index)
+
     def add(self, packets: Packets, index: int) -> None:
+        """The next packet, in the order of the capture."""
         flow = (int(packets.src[index]), int(packets.sport[index]), int(packets.dst[index]), int(packets.dport[index]))
         seq, flags = int(packets.seq[index]), int(packets.tcp_flags[index])
         mark = Mark(frame=int(packets.frame[index]), time_s=float(packets.time_s[index]))
@@ -155,10 +162,8 @@ class _Halves:
 
 def halves(packets: Packets, mask: Mask) -> list[Half]:
     """Every direction of every TCP connection among these packets, in the order in which they were first seen."""
-    found = _Halves()
-    telling = mask & (packets.proto == TCP) & ((packets.tcp_flags & (SYN | FIN | RST) > 0) | (packets.payload_len > 0))
-    for index in np.flatnonzero(telling).tolist():
-        found.add(packets, index)
+    found = Halves()
+    found.add_all(packets, mask)
     for half in found.every:
         half.skip_gaps()
     return found.every

@@ -95,3 +95,12 @@ def whole(file: Path) -> Packets:
     """The file as one block."""
     (packets,) = open_capture(file).blocks()
     return packets.only(np.ones(len(packets), np.bool_))
+
+
+def skinny_ids(file: Path) -> list[int]:
+    """The ids of all SCCP messages, in the order of the capture."""
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+    command = ["tshark", "-n", "-r", str(file), "-Y", "skinny", "-T", "fields", "-e", "skinny.messageId"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [int(word) for line in output.splitlines() for word in line.split(",")]

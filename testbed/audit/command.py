@@ -10,8 +10,9 @@ from testbed import show
 from testbed.audit import report
 from testbed.audit.judge import judge, nearest
 from testbed.audit.survey import Survey, survey
-from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK
-from testbed.packets_file import open_capture
+from testbed.audit.trace import MAX_PACKETS
+from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
+from testbed.packets_file import in_order_of_time, open_capture
 from testbed.verdict import Status, Verdict, worst
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUS
 def run(files: Sequence[Path], *, policy_name: str | None, output: str, list_flows: bool = False) -> int:
     """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet), with one as its verdicts are."""
     chosen = _policy(policy_name) if policy_name else None
-    found = survey((open_capture(path) for path in files), chosen, list_flows=list_flows)
+    ordered = in_order_of_time(files) if len(files) > 1 else files
+    found = survey((open_capture(path) for path in ordered), chosen, list_flows=list_flows)
     verdicts = judge(found) if chosen else []
     likeness = None if chosen else nearest(found)
     if output == "table":
@@ -33,12 +35,66 @@ def run(files: Sequence[Path], *, policy_name: str | None, output: str, list_flo
                 show.note(line)
     else:
         show.rows(list(report.records(found, verdicts, likeness)), output)
-    for source in found.sources:
-        for line in report.source_lines(source):
-            show.warning(line)
+    _warn(found)
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
     return EXIT_OK if found.packets else EXIT_NOTHING_RAN
+
+
+def run_hops(files: Sequence[Path], *, policy_name: str | None, output: str) -> int:
+    """The files are captures along a way, in this order. Without a policy the exit status is 0 (5 where no packet is in two of them)."""
+    from testbed.audit.compare import compare, judge_comparison, remark_lines
+
+    if len(files) < 2:
+        raise UsageError("--hops compares captures", hint="give two or more, in the order in which packets pass them")
+    chosen = _policy(policy_name) if policy_name else None
+    found = compare((open_capture(path) for path in files), chosen)
+    verdicts = judge_comparison(found) if chosen else []
+    if output == "table":
+        if found.hops:
+            show.table([report.hop_row(hop) for hop in found.hops], "")
+        for line, _, _ in remark_lines(found.hops) if not chosen else ():
+            show.note(line)
+        _print_verdicts(verdicts)
+    else:
+        records = [{"kind": "hop", **report.hop_row(hop)} for hop in found.hops]
+        show.rows([*records, *map(report.verdict_record, verdicts)], output)
+    for one, two, hops in found.pairs:
+        if not hops:
+            show.warning(f"no packet is in both {one} and {two}")
+    for file in found.cut:
+        show.warning(f"{file}: only the first {MAX_PACKETS} packets were compared")
+    for _, survey_ in found.surveys:
+        _warn(survey_)
+    if chosen:
+        return _EXITS[worst(verdict.status for verdict in verdicts)]
+    return EXIT_OK if found.hops else EXIT_NOTHING_RAN
+
+
+def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str) -> int:
+    """Every SCCP connection of a capture, or those of one phone; exit status 5 where there is none."""
+    from testbed.audit.ladder import ladders, lines, of_device
+
+    capture = open_capture(file)
+    found = ladders(capture)
+    chosen = of_device(found.every, device) if device else list(found.every)
+    if output == "table":
+        for place, ladder in enumerate(chosen):
+            if place:
+                show.note("")
+            for line in lines(ladder, keepalives=keepalives):
+                show.note(line)
+    else:
+        show.rows([row for ladder in chosen for row in report.ladder_rows(ladder, keepalives=keepalives)], output)
+    if not chosen:
+        show.say("no SCCP connection in this capture")
+    if found.cut:
+        show.warning("the capture has more SCCP than is shown")
+    if capture.damage or capture.truncated:
+        show.warning(
+            f"{capture.file} was read up to frame {capture.frames}: {capture.damage or 'it ends inside a record'}"
+        )
+    return EXIT_OK if chosen else EXIT_NOTHING_RAN
 
 
 def _policy(name: str) -> Policy:
@@ -59,6 +115,17 @@ def _print(found: Survey, verdicts: Sequence[Verdict]) -> None:
     if found.flows:
         show.note("")
         show.table([report.flow_row(flow) for flow in found.flows], "flows")
+    _print_verdicts(verdicts)
+
+
+def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     if verdicts:
         show.note("")
         show.table([report.verdict_row(verdict) for verdict in verdicts], "")
+
+
+def _warn(found: Survey) -> None:
+    """Of what was not read, and what is odd."""
+    for source in found.sources:
+        for line in report.source_lines(source):
+            show.warning(line)

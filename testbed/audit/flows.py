@@ -15,6 +15,7 @@ from testbed.audit.lanes import ICMPS, RESET, Index, Lanes
 from testbed.audit.signalling import Signalling
 from testbed.packets import TCP, UDP, Mask, endpoint
 from testbed.packets_class import SERVER_PORTS, TFTP_PORT
+from testbed.packets_tunnel import VXLAN_PORT
 
 if TYPE_CHECKING:
     from testbed.policy import Policy
@@ -27,7 +28,8 @@ _SHAPED_SHARE = 0.9
 
 
 class Traffic(IntEnum):
-    """Traffic classes as numbers of a column. RTCP goes beside RTP, and Table 11-4 does not speak of it."""
+    """Traffic classes as numbers of a column. RTCP goes beside RTP, and Table 11-4 does not speak of it; VXLAN is the outer packet, what is in
+    it is of a class of its own."""
 
     OTHER = 0
     SCCP = 1
@@ -36,7 +38,8 @@ class Traffic(IntEnum):
     RTP = 4
     RTCP = 5
     ICMP = 6
-    NOT_IP = 7
+    VXLAN = 7
+    NOT_IP = 8
 
     @property
     def word(self) -> str:
@@ -125,6 +128,7 @@ class _Sorting:
         up = udp & ~rtp & np.isin(self._source, clients)
         down = udp & ~rtp & np.isin(self._target, clients) & ~up
         self._mark(Traffic.TFTP, up=up, down=down)
+        self._traffic[udp & (self._dport == VXLAN_PORT)] = Traffic.VXLAN
         self._traffic[np.isin(self._proto, ICMPS) & (self._version > 0)] = Traffic.ICMP
         self._traffic[self._version == 0] = Traffic.NOT_IP
         return Flows(

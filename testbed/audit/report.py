@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from testbed.audit.hops import Hop
 from testbed.audit.judge import Likeness, counts_text, marks_text
 from testbed.audit.summary import FlowSummary
 from testbed.audit.survey import Group, Source, Survey
 from testbed.dscp import name_of
 from testbed.verdict import Verdict
+
+if TYPE_CHECKING:
+    from testbed.audit.ladder import Ladder
 
 
 def group_row(group: Group) -> dict[str, Any]:
@@ -96,6 +100,39 @@ def flow_row(flow: FlowSummary) -> dict[str, Any]:
         "marks": ", ".join(f"{name_of(dscp)} {number}" for dscp, number in ordered if flow.traffic != "not ip"),
         "first": f"{flow.first.file} frame {flow.first.frame}",
     }
+
+
+def hop_row(hop: Hop) -> dict[str, Any]:
+    """For a table, and for JSON with ``kind`` hop."""
+    marks = [f"{name_of(one.before)} to {name_of(one.after)} {one.packets}" for one in hop.remarks]
+    return {
+        "from": hop.source,
+        "to": hop.target,
+        "class": hop.traffic,
+        "way": hop.way,
+        "sent": hop.sent,
+        "matched": hop.matched,
+        "lost": hop.lost,
+        **{
+            f"{name}_ms": round(value * 1000, 3) for name, value in zip(("p50", "p95", "max"), hop.delay_s, strict=True)
+        },
+        "remarked": ", ".join(marks),
+    }
+
+
+def ladder_rows(ladder: Ladder, *, keepalives: bool) -> Iterator[dict[str, Any]]:
+    """For JSON, one a message."""
+    for rung in ladder.shown(keepalives=keepalives):
+        yield {
+            "device": ladder.device,
+            "phone": ladder.phone,
+            "call_control": ladder.call_control,
+            "time_s": rung.time_s,
+            "frame": rung.frame,
+            "way": "up" if rung.up else "down",
+            "message": rung.name,
+            "details": rung.details,
+        }
 
 
 def source_record(source: Source) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from testbed.audit.signalling import Signalling
 from testbed.audit.summary import FlowSummary, Summarizer, Summary
 from testbed.packets import Packets
 from testbed.packets_file import CaptureFile
+from testbed.packets_tunnel import inner_packets
 
 if TYPE_CHECKING:
     from testbed.policy import Policy, Rule
@@ -113,7 +114,14 @@ class Surveyor:
         )
 
     def add(self, packets: Packets) -> Index:
-        """A block; the lane of each of its packets."""
+        """A block; the lane of each of its packets. What is inside VXLAN is counted beside the packets that carry it."""
+        inner = inner_packets(packets)
+        lane = self._add(packets)
+        if inner is not None:
+            self._add(inner)
+        return lane
+
+    def _add(self, packets: Packets) -> Index:
         packets = self._fragments.with_ports(packets)
         lane = self.lanes.add(packets, len(self.files) - 1)
         size = len(self.lanes.columns.word)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_reading import surveyed
+from audit_reading import packets_by_group, surveyed
 from click.testing import CliRunner, Result
 from recordings import AF31_TOS, Connection, Wire, sccp
 
@@ -183,6 +184,39 @@ def test_jsonl_has_verdicts(file: str) -> None:
 def test_several_files_are_counted_together(file: str) -> None:
     lines = [json.loads(line) for line in invoke(file, file, "--output", "jsonl").output.splitlines()]
     assert [line["packets"] for line in lines if line.get("class") == "rtp"] == [10]
+
+
+def test_a_rotated_set_is_read_in_order_of_time_whatever_the_order_of_its_names(tmp_path: Path) -> None:
+    """A message that spans the two files names the stream."""
+    whole, wires = (
+        struct.pack("<IIIII4sI", 4 + 116, 0, 0x8A, 1, 2, bytes([10, 0, 0, 2]), 20_480) + bytes(100),
+        (Wire(), Wire()),
+    )
+    connection = Connection(wires=[wires[0]], client=PHONE, server=CCM)
+    connection.send(0.1, whole[:60], up=False)
+    connection.wires = [wires[1]]
+    connection.send(0.2, whole[60:], up=False)
+    wires[1].udp(0.3, ("10.0.0.1", 20_000), ("10.0.0.2", 20_480), b"\x80" + bytes(171))
+    names = [str(tmp_path / name) for name in ("z.pcap", "a.pcap")]
+    for name, wire in zip(names, wires, strict=True):
+        Path(name).write_bytes(wire.pcap())
+    lines = [json.loads(line) for line in invoke(names[1], names[0], "--output", "jsonl").output.splitlines()]
+    assert [line["file"] for line in lines if line["kind"] == "file"] == names
+    assert [line["cause"] for line in lines if line.get("class") == "rtp"] == ["call-control"]
+
+
+def test_packets_inside_vxlan_are_judged_by_their_own_marks(tmp_path: Path) -> None:
+    outer = Wire()
+    for at_s, frame in network().frames:
+        outer.udp(at_s, ("192.0.2.1", 55_000), ("192.0.2.2", 4789), b"\x08" + bytes(7) + frame, tos=0)
+    found = surveyed(outer.pcap(), "srnd-strict")
+    assert {verdict.status for verdict in judge(found)} == {Status.PASS}
+    assert packets_by_group(found)["vxlan"] == len(outer.frames)
+    (rtp,) = [group for group in found.groups if group.traffic == "rtp"]
+    assert rtp.summary.counts[46].first.frame == 9
+    bad = Wire()
+    bad.udp(0.1, ("192.0.2.1", 55_000), ("192.0.2.2", 4789), bytes(8) + outer.frames[0][1])
+    assert packets_by_group(surveyed(bad)) == {"vxlan": 1}
 
 
 def test_every_flow_can_be_listed_with_its_cause_and_marks(file: str) -> None:
