@@ -10,6 +10,7 @@ import contextlib
 import errno
 import heapq
 import itertools
+import os
 import socket
 import struct
 import time
@@ -22,6 +23,8 @@ MOST_AT_ONCE = 64
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h: datagrams come with the time (realtime) at which the kernel got them."""
 MULTICAST_TTL = 8
+REALTIME_PRIORITY = 1
+"""The lowest there is (sched(7)); RLIMIT_RTPRIO must be as high."""
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 
@@ -142,7 +145,9 @@ class Media:
             port.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._due.clear()
+        if self._due:
+            self._due.clear()
+            _be_punctual(False)
 
     def _bound_anywhere(self, address: str) -> socket.socket:
         for port in itertools.islice(self._choice, len(rtp_ports())):
@@ -157,6 +162,8 @@ class Media:
 
     def schedule(self, port: MediaPort) -> None:
         assert port.sender is not None
+        if not self._due:
+            _be_punctual(True)
         heapq.heappush(self._due, (port.sender.due, next(self._turns), port))
         self._arm()
 
@@ -184,7 +191,16 @@ class Media:
                 continue
             port.send_due(now)
             heapq.heappush(self._due, (sender.due, next(self._turns), port))
+        if not self._due:
+            _be_punctual(False)
         self._arm()
+
+
+def _be_punctual(is_punctual: bool) -> None:
+    """Go before other processes while anything is sent, where our limits allow it: a telephone has a processor of its own."""
+    policy, priority = (os.SCHED_RR, REALTIME_PRIORITY) if is_punctual else (os.SCHED_OTHER, 0)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
 
 
 def _bound(address: str, port: int, group: str) -> socket.socket:

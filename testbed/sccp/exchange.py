@@ -95,7 +95,7 @@ class Exchange:
         if ringing:
             self.apply(ringing[0], LegInput.ANSWER, now)
         else:
-            self._take_line(device_name, message.line or 1, now)
+            self.take_line(device_name, message.line or 1, now)
 
     def on_on_hook(self, device_name: str, message: OnHook, now: float) -> None:
         self._of(device_name, message.call_reference, LegInput.HANG_UP, now)
@@ -111,9 +111,13 @@ class Exchange:
 
     def on_soft_key(self, device_name: str, message: SoftKeyEvent, now: float) -> None:
         if message.event == SoftKeyCode.NEW_CALL:
-            self._take_line(device_name, message.line or 1, now)
+            self.take_line(device_name, message.line or 1, now)
         elif message.event == SoftKeyCode.REDIAL:
             self._dial(device_name, message.line or 1, self.last_dialled.get(device_name, ""), now)
+        elif message.event == SoftKeyCode.TRANSFER:
+            leg = self._leg(device_name, message.call_reference)
+            if leg is not None:
+                self.apply(leg, LegInput.JOIN if self._can_join(leg) else LegInput.TRANSFER, now)
         elif message.event in _SOFT_KEYS:
             self._of(device_name, message.call_reference, _SOFT_KEYS[message.event], now)
 
@@ -151,6 +155,11 @@ class Exchange:
 
     # -- parts
 
+    def _can_join(self, leg: Leg) -> bool:
+        """It was dialled to transfer another, which is still there."""
+        first = leg.transfers
+        return first is not None and first.reference in self.legs and first.other is not None and leg.other is not None
+
     def _of(self, device_name: str, reference: int, given: LegInput, now: float) -> None:
         leg = self._leg(device_name, reference)
         if leg is not None:
@@ -171,8 +180,8 @@ class Exchange:
         self.by_device.setdefault(device_name, []).append(leg)
         return leg
 
-    def _take_line(self, device_name: str, line: int, now: float) -> Leg | None:
-        """Where the phone has nothing but a call on hold."""
+    def take_line(self, device_name: str, line: int, now: float) -> Leg | None:
+        """A new leg, or None where the phone has anything but a call on hold."""
         legs = self.by_device.get(device_name, [])
         if len(legs) >= MAX_LEGS or any(leg.state is not LegState.HOLDING for leg in legs):
             return None
@@ -181,7 +190,7 @@ class Exchange:
         return leg
 
     def _dial(self, device_name: str, line: int, number: str, now: float) -> None:
-        leg = self._take_line(device_name, line, now) if number else None
+        leg = self.take_line(device_name, line, now) if number else None
         for digit in number[:MAX_DIGITS]:
             if leg is not None and digit in KEYPAD:
                 self.apply(leg, LegInput.KEY, now, digit)

@@ -36,6 +36,8 @@ class LegInput(Enum):
     HANG_UP = "hangs up"
     HOLD = "holds"
     RESUME = "resumes"
+    TRANSFER = "wants to transfer"
+    JOIN = "transfers"
     NO_MEDIA = "has no port for media"
     GONE = "phone gone"
     OVERDUE = "overdue"
@@ -43,6 +45,8 @@ class LegInput(Enum):
     OTHER_LEFT = "the other hangs up"
     OTHER_HOLDS = "the other holds"
     OTHER_RESUMED = "the other resumes"
+    OTHER_RINGS = "is transferred, and it rings"
+    OTHER_CHANGED = "talks to another"
     OTHER_GONE = "the other's phone is gone"
 
 
@@ -61,6 +65,7 @@ class Leg:
         "receives_at",
         "reference",
         "state",
+        "transfers",
     )
 
     def __init__(self, device_name: str, line: int, number: str, reference: int, call: int) -> None:
@@ -73,4 +78,6 @@ class Leg:
         """Its channels were opened, and not closed yet."""
         self.receives_at: tuple[str, int] | None = None
         """Address and port of its OpenReceiveChannelAck."""
+        self.transfers: Leg | None = None
+        """The leg on hold whose other side is to talk to this one's."""
         self.deadline = NEVER

@@ -141,6 +141,50 @@ def _strand(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
     exchange.board.tell("CallStranded", now, phone=leg.device_name, reference=leg.reference)
 
 
+# -- transfer
+
+
+def _consult(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
+    """Hold, and take a line to dial whom the other is to talk to."""
+    _hold(exchange, leg, now, "")
+    consultation = exchange.take_line(leg.device_name, leg.line, now)
+    if consultation is not None:
+        consultation.transfers = leg
+
+
+def _join(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
+    """The two others are one call from here on, whether the second has answered (attended) or not (blind)."""
+    first, target = leg.transfers, leg.other
+    assert first is not None
+    held = first.other
+    assert held is not None
+    assert target is not None
+    first.other = leg.other = None
+    held.other, target.other = target, held
+    target.call = held.call
+    exchange.apply(first, LegInput.HANG_UP, now)
+    _release(exchange, leg, now, "")
+    if target.state is LegState.RINGING:
+        exchange.say(target, leg_messages.ring_in(target))
+        exchange.apply(held, LegInput.OTHER_RINGS, now)
+    else:
+        exchange.apply(target, LegInput.OTHER_CHANGED, now)
+        exchange.apply(held, LegInput.OTHER_ANSWERED, now)
+    exchange.board.tell(
+        "CallTransferred", now, phone=leg.device_name, to=target.device_name, **{"from": held.device_name}
+    )
+
+
+def _ring_out_again(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
+    exchange.say(leg, leg_messages.ring_out(leg))
+    exchange.expect(leg, now + NO_ANSWER_S)
+
+
+def _change(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
+    exchange.say(leg, exchange.end_media(leg))
+    _connect(exchange, leg, now, "")
+
+
 # -- the end
 
 
@@ -174,6 +218,12 @@ TRANSITIONS: dict[tuple[LegState, LegInput], tuple[LegState, Action]] = {
     (_S.RINGING, _I.ANSWER): (_S.TALKING, _answer),
     (_S.TALKING, _I.HOLD): (_S.HOLDING, _hold),
     (_S.TALKING, _I.OTHER_HOLDS): (_S.HELD, _be_held),
+    (_S.TALKING, _I.TRANSFER): (_S.HOLDING, _consult),
+    (_S.CALLING, _I.JOIN): (_S.OVER, _join),
+    (_S.TALKING, _I.JOIN): (_S.OVER, _join),
+    (_S.HELD, _I.OTHER_RINGS): (_S.CALLING, _ring_out_again),
+    (_S.HELD, _I.OTHER_ANSWERED): (_S.TALKING, _connect),
+    (_S.TALKING, _I.OTHER_CHANGED): (_S.TALKING, _change),
     (_S.TALKING, _I.OTHER_GONE): (_S.STRANDED, _strand),
     (_S.TALKING, _I.NO_MEDIA): (_S.OVER, _release),
     (_S.HOLDING, _I.RESUME): (_S.TALKING, _resume),

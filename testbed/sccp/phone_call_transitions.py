@@ -42,7 +42,7 @@ def _ring(calls: Calls, call: Call, now: float) -> None:
 
 def _talk(calls: Calls, call: Call, now: float) -> None:
     calls.tell("CallConnected", call, now)
-    if call.talk_s is not None:
+    if call.talk_s is not None and call.hang_up_at == NEVER:
         call.hang_up_at = now + call.talk_s
 
 

@@ -26,7 +26,7 @@ from testbed.engine.images import build_all
 from testbed.generation import BedSpec
 from testbed.live import Recorder
 from testbed.scenario import builtin_scenarios, shipped_beds
-from tests.bench import audit, faults, impairment
+from tests.bench import audit, calls, faults, impairment
 
 NAME = "bench"
 PHONES = 12
@@ -149,6 +149,8 @@ def main() -> int:
     for row in impairment.rows():
         table.add_row(*row)
     for row in audit.rows():
+        table.add_row(*row)
+    for row in calls.rows(options.runs / "calls"):
         table.add_row(*row)
     if options.srnd:
         _, rows, status = run_scenarios(["rehome-freeze"], "srnd", options.runs)

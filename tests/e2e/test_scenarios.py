@@ -35,6 +35,8 @@ FAMILIES = [
     "urls-without-slb",
     "standby-freeze",
     "marking-signalling",
+    "marking-rtp-call",
+    "call-preserved",
     "impair-delay",
     "app-http-error",
     "fault-bleach",

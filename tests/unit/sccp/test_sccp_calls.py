@@ -391,7 +391,7 @@ ACTS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(acts=st.lists(ACTS, max_size=25))
 def test_no_keys_wedge_the_machines_and_registration_is_untouched(acts):
     """Whatever was pressed: all calls end within the timers, then a fresh call comes about; nobody ever re-registers."""
@@ -420,7 +420,7 @@ def test_no_keys_wedge_the_machines_and_registration_is_untouched(acts):
         assert not pair.named("CallControlLost", phone)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     acts=st.lists(
         st.one_of(ACTS, st.tuples(st.sampled_from(["kill", "start", "cut", "heal", "freeze", "thaw"]), st.just(0))),
