@@ -2,7 +2,7 @@
 
 Environment, besides the bed's own: TESTBED_SCCP_PORT (2000), TESTBED_HTTP_PORT (80), TESTBED_ADDRESS (0.0.0.0),
 TESTBED_SIGNALLING_TOS (104 = AF31, the whole octet), TESTBED_MEDIA_TOS (184 = EF, what phones are told to mark their
-media with), TESTBED_SERVICES_URL (what the services menu points at),
+media with), TESTBED_LINES (1 or 2: how many each phone has), TESTBED_SERVICES_URL (what the services menu points at),
 TESTBED_REJECT (refuse registrations with this text), TESTBED_TOKEN ("grant", or whole seconds to wait).
 """
 
@@ -30,6 +30,7 @@ from testbed.roles.site import listener
 from testbed.sccp.call_codes import EF_TOS
 from testbed.sccp.call_control import CallControl, Rules
 from testbed.sccp.leg import NEVER
+from testbed.sccp.service import MAX_LINES
 
 ROLE = "call-control"
 SCCP_PORT, HTTP_PORT = 2000, 80
@@ -46,20 +47,44 @@ RESTART = 2
 """The kind of Reset after which a phone registers again."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallSettings:
+    """The TOS octet that phones are told to mark their media with, and how many lines each phone has."""
+
+    media_tos: int = EF_TOS
+    lines: int = 1
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> CallSettings:
+        """Raises UsageError naming the variable that is wrong."""
+        return cls(
+            media_tos=whole_number(environment, "TESTBED_MEDIA_TOS", EF_TOS, 255),
+            lines=max(1, whole_number(environment, "TESTBED_LINES", 1, MAX_LINES)),
+        )
+
+
 class Switchboard:
     """The machine, its connections and its one timer."""
 
     def __init__(
-        self, host: HostEnvironment, report: Reporter, rules: Rules, page_faults: PageFaults, media_tos: int = EF_TOS
+        self,
+        host: HostEnvironment,
+        report: Reporter,
+        rules: Rules,
+        page_faults: PageFaults,
+        calls: CallSettings | None = None,
     ) -> None:
+        calls = calls or CallSettings()
         self._host, self._report, self._page_faults = host, report, page_faults
         self._rules = rules
         """As asked for by the owner; a fault may refuse registrations meanwhile."""
         self._refusal = _Refusal()
         self._loop = asyncio.get_running_loop()
-        self.machine = CallControl(host=host.host, profile=host.profile, rules=rules, now=time.monotonic())
+        self.machine = CallControl(
+            host=host.host, profile=host.profile, rules=rules, now=time.monotonic(), lines=calls.lines
+        )
         self.machine.set_clock(time.monotonic(), time.time())
-        self.machine.exchange.media_tos = media_tos
+        self.machine.exchange.media_tos = calls.media_tos
         self._connections: dict[int, PhoneConnection] = {}
         self._last_peer = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -281,8 +306,7 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     address = environment.get("TESTBED_ADDRESS", "0.0.0.0")
     tos = whole_number(environment, "TESTBED_SIGNALLING_TOS", AF31_TOS, 255)
     page_faults = PageFaults()
-    media_tos = whole_number(environment, "TESTBED_MEDIA_TOS", EF_TOS, 255)
-    switchboard = Switchboard(host, report, rules_from(environment), page_faults, media_tos)
+    switchboard = Switchboard(host, report, rules_from(environment), page_faults, CallSettings.read(environment))
     held = HeldFaults(switchboard.fault_kinds, report)
     operations = {"ls": switchboard.ls, "set": switchboard.set_rules, "reset": switchboard.reset}
     control = ControlServer(host.control_path, {**operations, **held.handlers})

@@ -33,7 +33,7 @@ from testbed.sccp.registration_messages import (
     Unregister,
     UnregisterAck,
 )
-from testbed.sccp.service import ANSWERS, numbers_of, time_and_date
+from testbed.sccp.service import ANSWERS, Asker, numbers_of, time_and_date
 
 __all__ = ["CallControl", "CallControlEvent", "CallControlSession", "Rules"]
 
@@ -48,8 +48,11 @@ BEFORE_REGISTRATION: Final = (Register, Alarm, KeepAlive, IpPort, RegisterTokenR
 class CallControl:
     """One call control and the phones at it."""
 
-    def __init__(self, *, host: str, profile: Profile, rules: Rules | None = None, now: float = 0.0) -> None:
-        self.host, self.profile = host, profile
+    def __init__(
+        self, *, host: str, profile: Profile, rules: Rules | None = None, now: float = 0.0, lines: int = 1
+    ) -> None:
+        """``lines``: how many each phone has here, 1 or 2."""
+        self.host, self.profile, self.lines = host, profile, lines
         self.rules = rules or Rules()
         self.exchange = Exchange(self)
         self.sessions: dict[int, CallControlSession] = {}
@@ -174,7 +177,8 @@ class CallControl:
         if handler is not None:
             handler(self, session, message, now)
         elif type(message) in ANSWERS and session.device_name:
-            self._say(session, ANSWERS[type(message)](message, session.device_name, self.host))
+            asker = Asker(device_name=session.device_name, host=self.host, lines=self.lines)
+            self._say(session, ANSWERS[type(message)](message, asker))
         elif session.device_name:
             self.exchange.take(session.device_name, message, now)
         elif not isinstance(message, BEFORE_REGISTRATION):
@@ -199,7 +203,7 @@ class CallControl:
         session.interval_s = self.profile.keepalive_s
         self._watch_for_silence(session)
         self.registered[name] = session
-        self.exchange.plug(name, numbers_of(name))
+        self.exchange.plug(name, numbers_of(name, self.lines))
         self._say(
             session,
             RegisterAck(

@@ -63,6 +63,11 @@ class Exchange:
             self.apply(leg, LegInput.GONE, now)
         self.last_dialled.pop(device_name, None)
 
+    def is_busy(self, device_name: str, line: int) -> bool:
+        """Whether this line has a call, or the phone as many as it can have."""
+        legs = self.by_device.get(device_name, ())
+        return len(legs) >= MAX_LEGS or any(leg.line == line for leg in legs)
+
     def has_calls(self, device_name: str) -> bool:
         return device_name in self.by_device
 

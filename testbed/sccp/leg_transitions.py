@@ -48,7 +48,7 @@ def _route(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
     exchange.last_dialled[leg.device_name] = leg.digits
     if place is None:
         exchange.apply(leg, LegInput.UNKNOWN, now)
-    elif place[0] in exchange.by_device:
+    elif exchange.is_busy(*place):
         exchange.apply(leg, LegInput.BUSY, now)
     else:
         called = exchange.add(*place, call=leg.call)
@@ -104,6 +104,8 @@ def _refuse_unanswered(exchange: Exchange, leg: Leg, now: float, _detail: str) -
 
 def _answer(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
     assert leg.other is not None
+    for talking in [one for one in exchange.by_device[leg.device_name] if one is not leg]:
+        exchange.apply(talking, LegInput.HOLD, now)
     exchange.say(leg, leg_messages.answered(leg))
     _connect(exchange, leg, now, "")
     exchange.apply(leg.other, LegInput.OTHER_ANSWERED, now)

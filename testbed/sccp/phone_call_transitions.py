@@ -36,7 +36,7 @@ def _take_line(calls: Calls, call: Call, now: float) -> None:
 
 def _ring(calls: Calls, call: Call, now: float) -> None:
     calls.tell("CallBegun", call, now, direction="in")
-    if calls.answer_after_s is not None:
+    if calls.answer_after_s is not None and len(calls.by_reference) == 1:
         call.deadline = now + calls.answer_after_s
 
 

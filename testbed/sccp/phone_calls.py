@@ -94,7 +94,7 @@ class Calls:
 
     def press(self, key: str, now: float, line: int = 1) -> bool:
         """One of KEYS; False where it does nothing now."""
-        call = self.active
+        call = self._meant(key)
         reference = call.reference if call is not None else 0
         if key in ("on-hook", "EndCall"):
             if call is None:
@@ -103,8 +103,7 @@ class Calls:
         elif self._phone.home is None:
             return False
         elif key == "off-hook":
-            ringing = next((c for c in self.by_reference.values() if c.phase is Phase.RINGING), None)
-            self.say(OffHook(line=line, call_reference=ringing.reference if ringing else 0))
+            self.say(OffHook(line=line, call_reference=reference))
         elif key in KEYPAD:
             if call is None or call.phase is not Phase.DIALLING:
                 return False
@@ -122,9 +121,16 @@ class Calls:
 
     @property
     def active(self) -> Call | None:
-        """The call that keys are about: the latest one that is not on hold, or else the latest."""
+        """The call that keys are about: the latest one that is neither ringing nor on hold, or else that rings, or else the latest."""
         calls = [call for call in self.by_reference.values() if call.phase is not Phase.HANGING_UP]
-        return next((call for call in reversed(calls) if call.phase is not Phase.ON_HOLD), calls[-1] if calls else None)
+        return max(reversed(calls), key=lambda call: _ATTENTION.get(call.phase, 2), default=None)
+
+    def _meant(self, key: str) -> Call | None:
+        """The call that this key is about."""
+        wanted = {"off-hook": Phase.RINGING, "Answer": Phase.RINGING, "Resume": Phase.ON_HOLD}.get(key)
+        if wanted is None:
+            return self.active
+        return next((call for call in reversed(self.by_reference.values()) if call.phase is wanted), None)
 
     # -- what the phone tells
 
@@ -347,4 +353,6 @@ _HANDLERS: dict[type[Message], Callable[..., None]] = {
     CloseReceiveChannel: Calls.on_close,
     ConnectionStatisticsReq: Calls.on_statistics,
 }
+_ATTENTION = {Phase.ON_HOLD: 0, Phase.RINGING: 1}
+"""What is asked for less than a call that is neither."""
 _MEDIA_PHASES = frozenset({Phase.RINGING, Phase.CALLING, Phase.TALKING, Phase.ON_HOLD})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from testbed.sccp.configuration_messages import (
     Button,
@@ -41,6 +42,8 @@ from testbed.sccp.message import Message
 FIRST_DEVICE = 0x020000000000
 """Device names of the bed are SEP and this MAC plus the phone's index, from 1."""
 MAX_INDEX = 0xFFFF
+MAX_LINES = 2
+SECOND_LINE = "7"
 VERSION = "P00305000301"
 """The load a 7960 of that era would be told to run (3.5)."""
 SCCP_PORT = 2000
@@ -63,9 +66,10 @@ def line_number(device_name: str) -> str:
     return str(900_000 + zlib.crc32(device_name.encode("latin-1", "replace")) % 100_000)
 
 
-def numbers_of(device_name: str) -> dict[int, str]:
-    """Numbers of a phone by line, from 1."""
-    return {1: line_number(device_name)}
+def numbers_of(device_name: str, lines: int = 1) -> dict[int, str]:
+    """Numbers of a phone by line, from 1: the second is the first with a 7 before it, which is nobody's first."""
+    first = line_number(device_name)
+    return {1: first, 2: SECOND_LINE + first} if lines > 1 else {1: first}
 
 
 def time_and_date(realtime_s: float) -> DefineTimeDate:
@@ -89,31 +93,44 @@ _KEY_SETS = tuple(
     SoftKeySet(template_indices=keys, information_indices=tuple(_INFORMATION + key - 1 for key in keys))
     for keys in _SETS
 )
-_BUTTONS = ButtonTemplateRes(count=1, total=1, buttons=(Button(instance=1, kind=_LINE_BUTTON),))
 _TEMPLATE = SoftKeyTemplateRes(count=len(_KEYS), total=len(_KEYS), soft_keys=_KEYS)
 _SET_ANSWER = SoftKeySetRes(count=len(_KEY_SETS), total=len(_KEY_SETS), sets=_KEY_SETS)
 
 
-def _line(request: LineStatReq, device_name: str, _host: str) -> Message:
-    number = line_number(device_name) if request.line == 1 else ""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asker:
+    """Who asks, and whom: device name, call control's host name, how many lines phones have here."""
+
+    device_name: str
+    host: str
+    lines: int = 1
+
+
+def _buttons(_request: ButtonTemplateReq, asker: Asker) -> Message:
+    buttons = tuple(Button(instance=line, kind=_LINE_BUTTON) for line in range(1, asker.lines + 1))
+    return ButtonTemplateRes(count=len(buttons), total=len(buttons), buttons=buttons)
+
+
+def _line(request: LineStatReq, asker: Asker) -> Message:
+    number = numbers_of(asker.device_name, asker.lines).get(request.line, "")
     return LineStatRes(line=request.line, number=number, display_name=f"Phone {number}", label=number)
 
 
 ANSWERS: dict[type[Message], Callable[..., Message]] = {
-    ButtonTemplateReq: lambda _request, _device, _host: _BUTTONS,
-    SoftKeyTemplateReq: lambda _request, _device, _host: _TEMPLATE,
-    SoftKeySetReq: lambda _request, _device, _host: _SET_ANSWER,
-    ConfigStatReq: lambda _request, device, host: ConfigStatRes(
-        device_name=device, instance=1, server_name=host[:40], lines=1
+    ButtonTemplateReq: _buttons,
+    SoftKeyTemplateReq: lambda _request, _asker: _TEMPLATE,
+    SoftKeySetReq: lambda _request, _asker: _SET_ANSWER,
+    ConfigStatReq: lambda _request, asker: ConfigStatRes(
+        device_name=asker.device_name, instance=1, server_name=asker.host[:40], lines=asker.lines
     ),
     LineStatReq: _line,
-    ForwardStatReq: lambda request, _device, _host: ForwardStatRes(line=request.line),
-    SpeedDialStatReq: lambda request, _device, _host: SpeedDialStatRes(index=request.index),
-    ServiceUrlStatReq: lambda request, _device, _host: ServiceUrlStatRes(index=request.index),
-    FeatureStatReq: lambda request, _device, _host: FeatureStatRes(index=request.index),
-    VersionReq: lambda _request, _device, _host: VersionRes(version=VERSION),
-    ServerReq: lambda _request, _device, host: ServerRes(
-        names=(ServerName(name=host[:48]),), ports=(SCCP_PORT,), addresses=(ServerAddress(),)
+    ForwardStatReq: lambda request, _asker: ForwardStatRes(line=request.line),
+    SpeedDialStatReq: lambda request, _asker: SpeedDialStatRes(index=request.index),
+    ServiceUrlStatReq: lambda request, _asker: ServiceUrlStatRes(index=request.index),
+    FeatureStatReq: lambda request, _asker: FeatureStatRes(index=request.index),
+    VersionReq: lambda _request, _asker: VersionRes(version=VERSION),
+    ServerReq: lambda _request, asker: ServerRes(
+        names=(ServerName(name=asker.host[:48]),), ports=(SCCP_PORT,), addresses=(ServerAddress(),)
     ),
 }
-"""Request -> answer, given the request, the device's name and the call control's host name. TimeDateReq needs the clock."""
+"""Request -> answer, given the request and who asks whom. TimeDateReq needs the clock."""

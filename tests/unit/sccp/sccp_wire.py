@@ -56,6 +56,7 @@ class Pair:
         profile: Profile = PROFILES["srnd"],
         monitor_s: float = 0.0,
         latency_s: float = LATENCY_S,
+        lines: int = 1,
     ) -> None:
         self.now = 1000.0
         self.profile, self.latency_s = profile, latency_s
@@ -71,7 +72,9 @@ class Pair:
             )
             for i in range(phones)
         ]
-        self.controls = [CallControl(host=f"ccm-{rank}", profile=profile, now=self.now) for rank in range(controls)]
+        self.controls = [
+            CallControl(host=f"ccm-{rank}", profile=profile, now=self.now, lines=lines) for rank in range(controls)
+        ]
         self.phone_events: list[tuple[int, PhoneEvent]] = []
         self.control_events: list[tuple[int, CallControlEvent]] = []
         self.sent: list[tuple[float, str, int, int, bytes]] = []
