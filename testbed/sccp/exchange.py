@@ -58,7 +58,10 @@ class Exchange:
     def unplug(self, device_name: str, now: float) -> None:
         """It is registered no longer."""
         for number in self._lines.pop(device_name, {}).values():
-            del self.numbers[number]
+            if (
+                self.numbers.get(number, ("", 0))[0] == device_name
+            ):  # two names may have one number; the later one has it
+                del self.numbers[number]
         for leg in list(self.by_device.get(device_name, ())):
             self.apply(leg, LegInput.GONE, now)
         self.last_dialled.pop(device_name, None)
