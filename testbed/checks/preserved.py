@@ -74,16 +74,20 @@ def judge_preserved(run: Run, params: PreservedParams) -> Verdict:
         summary = f"none of {len(calls)} phones in a call lost its call control meanwhile"
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     timers = run.topology.timers
+    pauses, excused = too_long(run, streams, params.gap.seconds(timers))
     problems = [
         *_given_up(run, concerned),
         *_moved(run, calls),
         *_unheard(run, concerned, heard),
-        *too_long(streams, params.gap.seconds(timers)),
+        *pauses,
         *_away(run, concerned, params.within.seconds(timers)),
     ]
     if problems:
         proof = first(problems)
         return Verdict(check=check, status=Status.FAIL, summary=proof[0].text, evidence=proof, figures=figures)
+    if excused:
+        proof = first(excused)
+        return Verdict(check=check, status=Status.INCONCLUSIVE, summary=proof[0].text, evidence=proof, figures=figures)
     longest = max(streams, key=lambda one: one.largest_gap_s)
     back_s = max(_back_s(run, call) - call.ended_s for call in concerned)
     figures["back_after_s"] = round(back_s, 6)

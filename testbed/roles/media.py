@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 from testbed.rtp import SAMPLES, Receiver, Sender, rtp_ports
 
@@ -23,8 +24,8 @@ MOST_AT_ONCE = 64
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h: datagrams come with the time (realtime) at which the kernel got them."""
 MULTICAST_TTL = 8
-REALTIME_PRIORITY = 1
-"""The lowest there is (sched(7)); RLIMIT_RTPRIO must be as high."""
+HELD_UP_S = 0.01
+"""A process that sends this much too late says so, and how long it had waited for a processor."""
 _TIMESPEC = struct.Struct("@qq")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 
@@ -117,8 +118,11 @@ class MediaPort:
 class Media:
     """All ports of a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, held_up: Callable[[float, float], None] = lambda late_s, waited_s: None) -> None:
+        """``held_up`` is told when packets leave late: how late, and for how much of the time since the last ones the kernel let this
+        process wait though it was ready to run."""
         self._loop = asyncio.get_running_loop()
+        self._held_up, self._run_queue, self._waited_s = held_up, RunQueue(), 0.0
         self.realtime_offset_s = time.time() - time.monotonic()
         """Realtime minus monotonic, at the start: a clock that is set meanwhile makes no gap."""
         self._ports: set[MediaPort] = set()
@@ -145,9 +149,8 @@ class Media:
             port.close()
         if self._timer is not None:
             self._timer.cancel()
-        if self._due:
-            self._due.clear()
-            _be_punctual(False)
+        self._due.clear()
+        self._run_queue.close()
 
     def _bound_anywhere(self, address: str) -> socket.socket:
         for port in itertools.islice(self._choice, len(rtp_ports())):
@@ -162,8 +165,6 @@ class Media:
 
     def schedule(self, port: MediaPort) -> None:
         assert port.sender is not None
-        if not self._due:
-            _be_punctual(True)
         heapq.heappush(self._due, (port.sender.due, next(self._turns), port))
         self._arm()
 
@@ -184,6 +185,7 @@ class Media:
     def _send(self) -> None:
         self._timer, self._armed_for = None, float("inf")
         now = time.monotonic()
+        self._note_lateness(now)
         while self._due and self._due[0][0] <= now:
             due, _, port = heapq.heappop(self._due)
             sender = port.sender
@@ -191,16 +193,36 @@ class Media:
                 continue
             port.send_due(now)
             heapq.heappush(self._due, (sender.due, next(self._turns), port))
-        if not self._due:
-            _be_punctual(False)
         self._arm()
 
+    def _note_lateness(self, now: float) -> None:
+        waited_s = self._run_queue.waited_s()
+        since_s, self._waited_s = waited_s - self._waited_s, waited_s
+        if self._due and now - self._due[0][0] > HELD_UP_S:
+            self._held_up(now - self._due[0][0], since_s)
 
-def _be_punctual(is_punctual: bool) -> None:
-    """Go before other processes while anything is sent, where our limits allow it: a telephone has a processor of its own."""
-    policy, priority = (os.SCHED_RR, REALTIME_PRIORITY) if is_punctual else (os.SCHED_OTHER, 0)
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+
+class RunQueue:
+    """How long this thread has waited for a processor: the second number of its schedstat (kernel: Documentation/scheduler)."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def waited_s(self) -> float:
+        """Since the thread began; always 0 where the kernel keeps no such account."""
+        if self._file < 0:
+            return 0.0
+        fields = os.pread(self._file, 64, 0).split()
+        return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def _bound(address: str, port: int, group: str) -> socket.socket:

@@ -77,7 +77,7 @@ class Fleet:
         self.by_name = {seat.device_name: seat for seat in self.seats}
         self.web = PhoneWeb(host, report)
         self.services = PhoneServices(self.web, report, self._set_timer)
-        self.media = PhoneMedia(media_tos)
+        self.media = PhoneMedia(report, media_tos)
         self._tftp_server = tftp_server
         self._timers = Timers(len(self.seats), self._wake)
         self._to_boot: asyncio.Queue[Seat] = asyncio.Queue()

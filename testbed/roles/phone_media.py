@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 
+from testbed.roles.common import Reporter
 from testbed.roles.media import Media, MediaPort
 from testbed.rtp import Sender
 from testbed.sccp.phone import Phone
@@ -20,10 +21,10 @@ def random_sender(now: float) -> Sender:
 class PhoneMedia:
     """Ports by phone (its place in the fleet) and call reference; a closed one is kept for its figures until ``clear``."""
 
-    def __init__(self, tos: int | None = None) -> None:
+    def __init__(self, report: Reporter, tos: int | None = None) -> None:
         """``tos``: the mark of all media, whatever the call control says; None: as told."""
-        self._tos = tos
-        self._media = Media()
+        self._report, self._tos = report, tos
+        self._media = Media(self._held_up)
         self._ports: dict[tuple[int, int], MediaPort] = {}
 
     def adopt(self, phone: int, machine: Phone) -> None:
@@ -46,6 +47,9 @@ class PhoneMedia:
         """Let go of everything."""
         self._media.close()
         self._ports.clear()
+
+    def _held_up(self, late_s: float, waited_s: float) -> None:
+        self._report("MediaHeldUp", late_s=round(late_s, 6), waited_s=round(waited_s, 6))
 
     def _perform(self, phone: int, machine: Phone, order: MediaOrder) -> None:
         key = (phone, order.reference)

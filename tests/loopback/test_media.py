@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from testbed.roles.media import Media
+from testbed.roles.media import Media, RunQueue
 from testbed.rtp import RtpPacket, Sender
 
 A, B = "127.0.20.1", "127.0.20.2"
@@ -113,3 +113,30 @@ def test_a_stream_started_anew_replaces_the_one_before():
         media.close()
 
     run(main)
+
+
+def test_a_process_that_is_late_by_its_own_doing_says_so_and_has_no_wait_to_show_for_it():
+    """Asleep is not waiting for a processor; a pause like this is the phone's own."""
+
+    async def main() -> None:
+        told: list[tuple[float, float]] = []
+        media = Media(lambda late_s, waited_s: told.append((late_s, waited_s)))
+        a, b = media.open(A), media.open(B)
+        a.start(stream(time.monotonic()), (B, b.port), 184)
+        await asyncio.sleep(0.1)
+        time.sleep(0.2)
+        await asyncio.sleep(0.1)
+        media.close()
+        late_s, waited_s = max(told)
+        assert late_s > 0.15
+        assert waited_s < late_s
+
+    run(main)
+
+
+def test_the_run_queue_of_a_thread_is_told_by_the_kernel_and_only_grows():
+    queue = RunQueue()
+    first = queue.waited_s()
+    assert 0 <= first <= queue.waited_s()
+    queue.close()
+    assert queue.waited_s() == 0

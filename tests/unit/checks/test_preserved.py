@@ -82,3 +82,20 @@ def test_without_a_capture_of_what_was_heard_it_does_not_pass(tmp_path: Path):
     recording = call(lost=True)
     recording.wires.clear()
     assert judged(recording, tmp_path).status is not Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "host", "status"),
+    [(0.021, "phones-1", Status.INCONCLUSIVE), (0.019, "phones-1", Status.FAIL), (0.5, "phones-2", Status.FAIL)],
+)
+def test_a_pause_that_the_machine_made_shows_nothing(waited_s: float, host: str, status: Status, tmp_path: Path):
+    """60 ms, 40 are allowed: the sender's own process must have waited for the rest, and nobody else's."""
+    recording = call(Talk(unsent=[101, 102]), Talk(), lost=True)
+    recording.event(3.0 + 103 * 0.02, host, "MediaHeldUp", late_s=0.06, waited_s=waited_s)
+    verdict = judged(
+        recording,
+        tmp_path,
+    )
+    assert verdict.status is status
+    if status is Status.INCONCLUSIVE:
+        assert "the machine is too busy" in verdict.summary
