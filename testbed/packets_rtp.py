@@ -43,7 +43,12 @@ class RtpStream:
     @property
     def lost(self) -> int:
         """Sequence numbers between the first and the last that never came."""
-        return int(self.sequence.max() - self.sequence.min()) + 1 - len(np.unique(self.sequence))
+        return self.lost_until(float("inf"))
+
+    def lost_until(self, time_s: float) -> int:
+        """The same of what had come by then."""
+        came = self.sequence[self.time_s <= time_s]
+        return int(came.max() - came.min()) + 1 - len(np.unique(came)) if len(came) else 0
 
     @property
     def gaps_s(self) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -55,6 +56,17 @@ class Talk:
     more: dict[int, int] = field(default_factory=dict)
     """Number of a packet -> its own octet."""
 
+    @property
+    def leaving(self) -> list[int]:
+        """Numbers of the packets that are sent."""
+        count = max(0, math.ceil((self.ended_s - self.began_s) / (PACKET_S * self.pace) - 1e-6))
+        return [number for number in range(count) if number not in set(self.unsent)]
+
+    @property
+    def arriving(self) -> list[int]:
+        """Of those, the numbers of the ones that come."""
+        return [number for number in self.leaving if number not in set(self.lost)]
+
 
 def call(*talks: Talk, lost: bool = False) -> Recording:
     """Both phones talk as ``talks`` says; with ``lost`` their call control is gone from LOST_S on, and they re-home after the call."""
@@ -66,13 +78,14 @@ def call(*talks: Talk, lost: bool = False) -> Recording:
         recording.capture(host, until_s=13.0)
     if lost:
         recording.fault("kill", "ccm-1", LOST_S - 0.05, 10.0)
-    for side, talk in enumerate(talks or (Talk(), Talk())):
-        _one_side(recording, side, talk, lost=lost)
+    talks = talks or (Talk(), Talk())
+    for side in range(len(talks)):
+        _one_side(recording, side, talks, lost=lost)
     return recording
 
 
-def _one_side(recording: Recording, side: int, talk: Talk, *, lost: bool) -> None:
-    phone, host, other = PHONES[side], PHONE_HOSTS[side], 1 - side
+def _one_side(recording: Recording, side: int, talks: tuple[Talk, ...], *, lost: bool) -> None:
+    phone, host, other, talk = PHONES[side], PHONE_HOSTS[side], 1 - side, talks[side]
     here, there = (TALKERS[side], PORTS[side]), (TALKERS[other], talk.port or PORTS[other])
     reference = 0x1000001 + side
     particulars: dict[str, Any] = {"phone": phone, "reference": reference, "number": f"100{2 - side}"}
@@ -110,7 +123,18 @@ def _one_side(recording: Recording, side: int, talk: Talk, *, lost: bool) -> Non
         recording.event(LOST_S, host, "CallControlLost", phone=phone, at="ccm-1", cause="closed", state="active")
         recording.event(LOST_S, host, "CallPreserved", **particulars)
     media(recording, side, here, there, talk)
-    recording.event(TALK_ENDED_S, host, "CallEnded", **particulars, cause="hung up", duration_s=6.0)
+    got = talks[other].arriving
+    recording.event(
+        TALK_ENDED_S,
+        host,
+        "CallEnded",
+        **particulars,
+        cause="hung up",
+        duration_s=6.0,
+        sent=len(talk.leaving),
+        received=len(got),
+        lost=max(got) - min(got) + 1 - len(got) if got else 0,
+    )
     if lost:
         recording.event(TALK_ENDED_S + 0.2, host, "Registered", phone=phone, at="ccm-bk", rank=1, duration_s=0.05)
 
@@ -119,13 +143,12 @@ def media(
     recording: Recording, side: int, here: tuple[str, int], there: tuple[str, int], talk: Talk, ssrc: int | None = None
 ) -> None:
     sender = Sender(ssrc=side + 1 if ssrc is None else ssrc, sequence=65_500, timestamp=0, now=0.0)
-    lost, unsent, number = set(talk.lost), set(talk.unsent), 0
-    while (at_s := talk.began_s + number * PACKET_S * talk.pace) < talk.ended_s:
+    leaving, arriving = set(talk.leaving), set(talk.arriving)
+    for number in range(max(leaving, default=-1) + 1):
         data = sender.packet(sender.due)
         assert data is not None
-        tos = talk.more.get(number, talk.tos)
-        if number not in unsent:
+        at_s, tos = talk.began_s + number * PACKET_S * talk.pace, talk.more.get(number, talk.tos)
+        if number in leaving:
             recording.wires[PHONE_HOSTS[side]].udp(at_s, here, there, data, tos=tos)
-            if number not in lost:
-                recording.wires[PHONE_HOSTS[1 - side]].udp(at_s + DELAY_S, here, there, data, tos=tos)
-        number += 1
+        if number in arriving:
+            recording.wires[PHONE_HOSTS[1 - side]].udp(at_s + DELAY_S, here, there, data, tos=tos)

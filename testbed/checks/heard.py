@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,10 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from testbed.checks.base import CheckKind, Params
+from testbed.checks.call_events import not_connected, phone_calls
 from testbed.checks.capture import captures
-from testbed.checks.facts import Seen, first, seen
+from testbed.checks.facts import FOREVER, Seen, first, seen
 from testbed.duration import PositiveDuration, parse_duration
-from testbed.packets import Packets, address_text
+from testbed.packets import Packets, address_number, address_text
 from testbed.packets_class import owned
 from testbed.packets_rtp import RtpStream, rtp_streams
 from testbed.recording import Run
@@ -22,13 +24,15 @@ from testbed.verdict import Evidence, Status, Verdict
 
 RATE_TOLERANCE = 0.01
 """Of 50 packets a second."""
+LATE_PACKETS = 5
+"""Of one stream that reach a phone while it hangs up, before it says so: it counts them no longer."""
 RATE_SPAN_S = 2.0
 """A rate is judged of streams at least as long: two packets say nothing of a pace."""
 
 
 class HeardParams(Params):
-    """Every stream arrives with no pause longer than ``gap``, at 50 packets a second within 1 %, and at most ``lost`` packets are
-    missing of all of them together."""
+    """Every call that steps ask for comes about, and every stream arrives with no pause longer than ``gap``, at 50 packets a second
+    within 1 %; at most ``lost`` packets are missing of all of them together, and the phones' own figures say the same."""
 
     gap: PositiveDuration = parse_duration("40ms")
     lost: Annotated[int, Field(ge=0)] = 0
@@ -92,7 +96,7 @@ def judge_heard(run: Run, params: HeardParams) -> Verdict:
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     gap_s = params.gap.seconds(run.topology.timers)
     pauses, excused = too_long(run, heard, gap_s)
-    problems = [*pauses, *_off_pace(heard)]
+    problems = [*not_connected(run), *pauses, *_off_pace(heard), *_misreported(run, heard)]
     lost = sum(one.lost for one in heard)
     if lost > params.lost:
         worst = max(heard, key=lambda one: one.lost)
@@ -145,6 +149,43 @@ def _waited_s(one: Arrived, place: int, waits: Sequence[Seen]) -> float:
     """How long the sender waited between this packet and the one before."""
     since_s, until_s = float(one.stream.time_s[place - 1]), float(one.stream.time_s[place])
     return sum(event["waited_s"] or 0.0 for event in waits if since_s <= event.time_s <= until_s + PACKET_S)
+
+
+def _misreported(run: Run, heard: Sequence[Arrived]) -> list[Evidence]:
+    """Phones whose own figures, as their CallEnded has them, are not those of the captures; calls that did not end say nothing."""
+    found = []
+    for phone, ends in _ends_by_phone(run).items():
+        own = address_number(run.topology.phone_address(phone))
+        here = [one for one in heard if one.stream.dst == own]
+        there = [one for one in heard if one.stream.src == own and one.sent is not None]
+        said = {word: sum(int(end[word] or 0) for end in ends) for word in ("sent", "received", "lost")}
+        sent = sum(one.sent or 0 for one in there)
+        heard_s = [(one.stream, _end_of(one, ends)) for one in here]
+        received = sum(int((stream.time_s <= end_s).sum()) for stream, end_s in heard_s)
+        lost = sum(stream.lost_until(end_s) for stream, end_s in heard_s)
+        if there and sent != said["sent"]:
+            found.append(ends[0].proves(f"{phone} says it sent {said['sent']} packets, captured are {sent}"))
+        if here and lost != said["lost"]:
+            found.append(ends[0].proves(f"{phone} says it missed {said['lost']} packets, by the captures it is {lost}"))
+        if here and not -1 <= received - said["received"] <= LATE_PACKETS * len(here):
+            found.append(ends[0].proves(f"{phone} says it got {said['received']} packets, captured are {received}"))
+    return found
+
+
+def _end_of(one: Arrived, ends: Sequence[Seen]) -> float:
+    """When the phone stopped listening to this stream: at the first end of a call after its beginning."""
+    return next((end.time_s for end in ends if end.time_s >= float(one.stream.time_s[0])), FOREVER)
+
+
+def _ends_by_phone(run: Run) -> dict[str, list[Seen]]:
+    """Phone -> the CallEnded of all its calls, of phones whose every call has one with figures."""
+    ends: dict[str, list[Seen]] = {}
+    for call in phone_calls(run):
+        ends.setdefault(call.phone, [])
+        if call.ended is not None and call.ended["sent"] is not None:
+            ends[call.phone].append(call.ended)
+    counts = Counter(call.phone for call in phone_calls(run))
+    return {phone: own for phone, own in ends.items() if own and len(own) == counts[phone]}
 
 
 def _off_pace(heard: Sequence[Arrived]) -> list[Evidence]:

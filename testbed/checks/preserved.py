@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from testbed.checks.base import CheckKind, Params
-from testbed.checks.facts import FOREVER, Seen, first, seen, some, steps_ended_s
+from testbed.checks.call_events import PhoneCall, phone_calls
+from testbed.checks.facts import FOREVER, first, seen, some, steps_ended_s
 from testbed.checks.heard import Arrived, arrived, figures_of, too_long
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.packets import address_number
@@ -24,42 +24,6 @@ class PreservedParams(Params):
 
     gap: PositiveDuration = parse_duration("40ms")
     within: PositiveDuration = parse_duration("2s")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhoneCall:
-    """One phone's side of a call, from CallConnected to CallEnded (None: not within the run); ``lost``: its call control, meanwhile."""
-
-    phone: str
-    began: Seen
-    ended: Seen | None
-    lost: Seen | None
-
-    @property
-    def ended_s(self) -> float:
-        return self.ended.time_s if self.ended else FOREVER
-
-
-def phone_calls(run: Run) -> list[PhoneCall]:
-    """Every call that was answered, by phone and in order."""
-    ends = seen(run, "CallEnded")
-    losses = seen(run, "CallControlLost", state="active")
-    found: list[PhoneCall] = []
-    for began in seen(run, "CallConnected"):
-        phone, reference = str(began["phone"]), began["reference"]
-        if phone not in run.topology.phones:
-            continue
-        if any(
-            (one.phone, one.began["reference"]) == (phone, reference) and one.ended_s > began.time_s for one in found
-        ):
-            continue  # connected again after hold
-        ended = next(
-            (e for e in ends if e["phone"] == phone and e["reference"] == reference and e.index > began.index), None
-        )
-        until_s = ended.time_s if ended else FOREVER
-        lost = next((e for e in losses if e["phone"] == phone and began.time_s <= e.time_s <= until_s), None)
-        found.append(PhoneCall(phone=phone, began=began, ended=ended, lost=lost))
-    return found
 
 
 def judge_preserved(run: Run, params: PreservedParams) -> Verdict:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from call_stories import PHONE_HOSTS, Talk, call
-from recordings import Recording
+from recordings import PHONES, Recording
 
 from testbed.checks import judge_expectation
 from testbed.checks.heard import HeardParams
@@ -76,3 +76,38 @@ def test_a_pause_that_the_machine_made_shows_nothing(waited_s: float, host: str,
     assert verdict.status is status
     if status is Status.INCONCLUSIVE:
         assert "the machine is too busy" in verdict.summary
+
+
+@pytest.mark.parametrize(("word", "off"), [("sent", 1), ("sent", -1), ("lost", 1), ("received", 2), ("received", -6)])
+def test_a_phone_whose_own_figures_are_wrong_is_found_out(word: str, off: int, tmp_path: Path):
+    recording = call()
+    (right,) = {
+        event.data[word] for event in recording.events if event.name == "CallEnded" and event.host == "phones-2"
+    }
+    recording.change("CallEnded", where={"phone": PHONES[1]}, **{word: right + off})
+    verdict = judged(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert PHONES[1] in verdict.summary
+
+
+def test_packets_that_come_when_a_phone_has_hung_up_are_not_its_own(tmp_path: Path):
+    recording = call()
+    recording.change("CallEnded", where={"phone": PHONES[1]}, received=296)
+    assert judged(recording, tmp_path).status is Status.PASS
+
+
+def test_what_the_other_side_says_to_a_phone_that_has_hung_up_is_no_difference(tmp_path: Path):
+    """In a call without call control whoever is left hangs up when nothing has come for a while, and sends until then."""
+    recording = call(Talk(ended_s=11.0), Talk())
+    recording.change("CallEnded", where={"phone": PHONES[1]}, received=300, lost=0)
+    verdict = judged(recording, tmp_path)
+    assert verdict.status is Status.PASS, verdict.summary
+
+
+def test_a_call_that_was_asked_for_and_did_not_come_about_fails(tmp_path: Path):
+    recording = call()
+    recording.scenario = "scenario: by-hand\nsteps: [{call: {pairs: 2, for: 6s}}]\n"
+    recording.event(3.0, "phones-1", "CallRefused", phone="SEP020000000003", number="1004")
+    verdict = judged(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "2 of 4 phones got into their call: SEP020000000003 was refused 1004" in verdict.summary
