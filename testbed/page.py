@@ -122,7 +122,7 @@ CLAIMS = (
         section=_QUALITY,
         says="RTP: not set if RTP streaming is initiated by an IP Phone service.",
         predicts="breaks",
-        checks=("packets",),
+        checks=("packets", "service-streams"),
     ),
     Claim(
         name="http-unmarked",

@@ -86,6 +86,8 @@ SUITE = (
     "call-preserved-stop",
     "call-preserved-cut",
     "call-preserved-freeze",
+    "marking-rtp-service",
+    "marking-rtp-service-marked",
     "impair-delay",
     "impair-loss",
     "impair-rate",
@@ -254,8 +256,9 @@ def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
     for place, host in enumerate(scenario.capture):
         yield ("capture", place), host
     for place, step in enumerate(scenario.steps):
-        if step.push is not None:
-            yield ("steps", place, "push", "from"), step.push.from_
+        for word, act in (("push", step.push), ("stream", step.stream)):
+            if act is not None:
+                yield ("steps", place, word, "from"), act.from_
     for place, hop in enumerate(scenario.steady.http if scenario.steady else ()):
         for host in re.split(r"\s*->\s*", hop):
             yield ("steady", "http", place), host
@@ -297,6 +300,7 @@ def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
             (("steps", place), step.phones),
             (("steps", place, "browse"), step.browse and step.browse.phones),
             (("steps", place, "push"), step.push and step.push.phones),
+            (("steps", place, "stream"), step.stream and step.stream.phones),
         ):
             if isinstance(phones, tuple):
                 for index, phone in enumerate(phones):

@@ -27,7 +27,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from testbed.document import misplaced, unknown_word
+from testbed.dscp import code_point
 from testbed.duration import MAX_S, Duration, DurationField, PositiveDuration, parse_duration
+from testbed.errors import UsageError
 from testbed.faults.base import Fault
 from testbed.page import CLAIM_NAMES
 from testbed.profile import PROFILES, Profile
@@ -183,12 +185,31 @@ class Call(_Strict):
     for_: PositiveDuration = Field(alias="for")
 
 
+def _mark(word: str) -> str:
+    try:
+        code_point(word)
+    except UsageError as error:
+        raise ValueError(error.message) from None
+    return word
+
+
 class Push(_Strict):
     """A web host pushes to every phone: one to three URLs or URIs of a phone, executed if its authentication URL lets them pass."""
 
     from_: HostName = Field(alias="from")
     urls: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=3)]
     priority: Annotated[int, Field(ge=0, le=2, strict=True)] = 0
+    phones: Phones = "all"
+
+
+class Stream(_Strict):
+    """A web host pushes ``scheme`` to every phone and streams audio for the time ``for``: RTPRx and RTPMRx it sends itself, marked
+    with ``mark`` (none, unless the application marks); RTPTx and RTPMTx the phones send."""
+
+    from_: HostName = Field(alias="from")
+    scheme: Literal["RTPRx", "RTPTx", "RTPMRx", "RTPMTx"]
+    for_: PositiveDuration = Field(alias="for")
+    mark: Annotated[str, AfterValidator(_mark)] = "DEFAULT"
     phones: Phones = "all"
 
 
@@ -204,7 +225,7 @@ class Steady(_Strict):
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
-ACTS = ("inject", "press", "browse", "call", "push")
+ACTS = ("inject", "press", "browse", "call", "push", "stream")
 """What a step can do, one of them each."""
 
 
@@ -228,6 +249,7 @@ class Step(_Strict):
     browse: Browse | None = None
     call: Call | None = None
     push: Push | None = None
+    stream: Stream | None = None
     phones: Phones | None = None
 
     @model_validator(mode="after")
@@ -236,11 +258,11 @@ class Step(_Strict):
         if len(acts) > 1:
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
-            raise ValueError("does nothing: write inject, press, browse, call or push, or at or after to wait")
+            raise ValueError("does nothing: write inject, press, browse, call, push or stream, or at or after to wait")
         if self.inject is None and (words := self._words("for", "every", "times", "until")):
             raise ValueError(f"{words} belongs to a fault (browse and call have a `for` of their own, inside)")
         if self.phones is not None and self.press is None:
-            raise ValueError("phones belongs to press (browse and push have a `phones` of their own, inside)")
+            raise ValueError("phones belongs to press (browse, push and stream have a `phones` of their own, inside)")
         return self
 
     @model_validator(mode="after")
@@ -261,7 +283,7 @@ class Step(_Strict):
 
     @property
     def action(self) -> str:
-        """inject, press, browse, call, push or wait."""
+        """inject, press, browse, call, push, stream or wait."""
         return next((word for word in ACTS if getattr(self, word) is not None), "wait")
 
 

@@ -14,12 +14,13 @@ from typing import Any
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed
 from testbed.call_plan import pairs
+from testbed.dscp import code_point, tos_of
 from testbed.errors import EngineError, Unsupported
 from testbed.injector import Injected
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
 from testbed.sccp.service import line_number
-from testbed.scenario_model import Browse, Call, Push, Scenario
+from testbed.scenario_model import Browse, Call, Push, Scenario, Stream
 from testbed.schedule import Act, Heal, Note, Order, Schedule
 from testbed.topology import Role
 
@@ -117,6 +118,8 @@ class Steps:
             self._call(step.call)
         elif step.push is not None:
             self._push(step.push)
+        elif step.stream is not None:
+            self._stream(step.stream)
         return began_s
 
     def _heal(self, heal: Heal) -> float:
@@ -146,15 +149,22 @@ class Steps:
         self._ask(requests)
 
     def _push(self, push: Push) -> None:
-        """Ask the web host to push to each of these phones."""
-        topology = self._bed.topology
-        phones = topology.phones if push.phones == "all" else push.phones
-        to = {phone: topology.phone_address(phone) for phone in phones}
         urls = [filled_in(url, self._block.values) for url in push.urls]
+        self._ask_web_host(push, op="push", urls=urls, priority=push.priority)
+
+    def _stream(self, stream: Stream) -> None:
+        duration_s, tos = stream.for_.seconds(self._timers), tos_of(code_point(stream.mark))
+        self._ask_web_host(stream, op="stream", scheme=stream.scheme, duration_s=duration_s, tos=tos)
+
+    def _ask_web_host(self, act: Push | Stream, **request: object) -> None:
+        """With the addresses of the phones it is for."""
+        topology = self._bed.topology
+        phones = topology.phones if act.phones == "all" else act.phones
+        to = {phone: topology.phone_address(phone) for phone in phones}
         try:
-            self._bed.ask(push.from_, {"op": "push", "to": to, "urls": urls, "priority": push.priority})
+            self._bed.ask(act.from_, {**request, "to": to})
         except EngineError as error:
-            self._bed.record("PressFailed", op="push", error=error.message.splitlines()[0])
+            self._bed.record("PressFailed", op=request["op"], error=error.message.splitlines()[0])
 
     def _ask_phones(self, op: str, phones: str | tuple[str, ...], **particulars: object) -> None:
         """Ask every phones host at once; each takes its own phones of those named."""

@@ -27,6 +27,7 @@ from testbed.checks.recovered import RECOVERED
 from testbed.checks.redirect import REDIRECTED
 from testbed.checks.registration import REGISTERED, STEADY
 from testbed.checks.rehome import REHOMED
+from testbed.checks.service_streams import SERVICE_STREAMS
 from testbed.checks.streams import STREAMS
 from testbed.checks.urls import URLS
 from testbed.errors import UsageError
@@ -45,6 +46,7 @@ _OWN: tuple[CheckKind, ...] = (
     RESTORED,
     CALL_CONTROL_KEPT,
     PACKETS,
+    SERVICE_STREAMS,
     HTTP,
     STREAMS,
     HEARD,

@@ -118,9 +118,13 @@ class MediaPort:
 class Media:
     """All ports of a process."""
 
-    def __init__(self, held_up: Callable[[float, float], None] = lambda late_s, waited_s: None) -> None:
+    def __init__(
+        self, held_up: Callable[[float, float], None] = lambda late_s, waited_s: None, interface: str = ""
+    ) -> None:
         """``held_up`` is told when packets leave late: how late, and for how much of the time since the last ones the kernel let this
-        process wait though it was ready to run."""
+        process wait though it was ready to run. ``interface``: an address of the interface that multicast goes by, where the ports' own
+        addresses are on none (a host's further addresses may be routes only); "" for the ports' own."""
+        self._interface = interface
         self._loop = asyncio.get_running_loop()
         self._held_up, self._run_queue, self._waited_s = held_up, RunQueue(), 0.0
         self.realtime_offset_s = time.time() - time.monotonic()
@@ -137,7 +141,7 @@ class Media:
 
         Raises OSError where it is taken or the address is not ours.
         """
-        sock = _bound(address, port, group) if port else self._bound_anywhere(address)
+        sock = _bound(address, port, group, self._interface or address) if port else self._bound_anywhere(address)
         opened = MediaPort(self, sock, address)
         self._ports.add(opened)
         self._loop.add_reader(sock.fileno(), opened.read)
@@ -155,7 +159,7 @@ class Media:
     def _bound_anywhere(self, address: str) -> socket.socket:
         for port in itertools.islice(self._choice, len(rtp_ports())):
             try:
-                return _bound(address, port, "")
+                return _bound(address, port, "", self._interface or address)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -225,16 +229,16 @@ class RunQueue:
             self._file = -1
 
 
-def _bound(address: str, port: int, group: str) -> socket.socket:
+def _bound(address: str, port: int, group: str, interface: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(interface))
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, MULTICAST_TTL)
         if group:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((group, port))
-            membership = socket.inet_aton(group) + socket.inet_aton(address)
+            membership = socket.inet_aton(group) + socket.inet_aton(interface)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         else:
             sock.bind((address, port))

@@ -76,7 +76,7 @@ class Fleet:
         self.seats = [Seat(index, name, address) for index, (name, address) in enumerate(phones)]
         self.by_name = {seat.device_name: seat for seat in self.seats}
         self.web = PhoneWeb(host, report)
-        self.services = PhoneServices(self.web, report, self._set_timer)
+        self.services = PhoneServices(self.web, report, self._set_timer, interface=host.addresses.get(host.host, ""))
         self.media = PhoneMedia(report, media_tos)
         self._tftp_server = tftp_server
         self._timers = Timers(len(self.seats), self._wake)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from xml.etree import ElementTree as ET
 
@@ -98,7 +99,8 @@ class PhoneServer:
             return self._refuse(PARSE_ERROR, error.message, began, facts)
         browser.is_busy = seat.machine is not None and seat.machine.in_call
         answers = browser.push(pushed, time.monotonic())
-        self._fleet.services.pump(seat)
+        outcomes = self._fleet.services.pump(seat)
+        answers = tuple(_with_outcome(answer, outcomes.get(answer.url, "")) for answer in answers)
         items = [item.url for item in pushed.items] if isinstance(pushed, px.Execute) else [pushed._tag]
         answered = [answer.data for answer in answers]
         elapsed_s = round(time.monotonic() - began, 6)
@@ -186,6 +188,11 @@ class PhoneServer:
         if seat is None:
             raise web.HTTPNotFound(text="no phone at this address")
         return seat
+
+
+def _with_outcome(answer: px.ResponseItem, outcome: str) -> px.ResponseItem:
+    """A port that the phone chose, or why it could not."""
+    return replace(answer, data=outcome, status=int(outcome.startswith("Failure"))) if outcome else answer
 
 
 def _xml(answer: px.PhoneObject) -> web.Response:

@@ -20,6 +20,7 @@ from testbed.browser.uri import Uri
 from testbed.errors import UsageError
 from testbed.roles.common import Reporter
 from testbed.roles.phone_http import PhoneResponse
+from testbed.roles.phone_streams import SCHEMES, PhoneStreams
 from testbed.roles.phone_timers import NEVER
 from testbed.roles.phone_web import Errand, PhoneWeb
 
@@ -34,8 +35,9 @@ _SHOWN_FOR = (("unknown host", HOST_NOT_FOUND), ("not an http URL", HOST_NOT_FOU
 class PhoneServices:
     """Browsers by the phone's place in the fleet; ``rearm`` is called when a phone's next timer may have changed."""
 
-    def __init__(self, web: PhoneWeb, report: Reporter, rearm: Callable[[Seat], None]) -> None:
+    def __init__(self, web: PhoneWeb, report: Reporter, rearm: Callable[[Seat], None], *, interface: str = "") -> None:
         self._web, self._report, self._rearm = web, report, rearm
+        self._streams = PhoneStreams(report, interface)
         self._browsers: dict[int, Browser] = {}
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
 
@@ -62,9 +64,9 @@ class PhoneServices:
         browser = self._browsers.get(seat.index)
         return browser.settings.model if browser is not None else DEFAULT_MODEL
 
-    def stream_figures(self, _seat: Seat) -> dict[str, str]:
+    def stream_figures(self, seat: Seat) -> dict[str, str]:
         """Of the stream a service started last; as the phone's page names them."""
-        return {"StreamStatus": "Not Ready"}
+        return self._streams.figures(seat)
 
     def screenshot(self, seat: Seat) -> px.Image:
         """The display as pixels."""
@@ -72,12 +74,14 @@ class PhoneServices:
 
     def forget(self, seat: Seat) -> None:
         """The phone restarts: its pages and cookies are gone, what is under way is broken off."""
+        self._streams.forget(seat)
         self._browsers.pop(seat.index, None)
         for task in self._tasks.pop(seat.index, set()):
             task.cancel()
 
     async def close(self) -> None:
         """Break off what is under way."""
+        self._streams.close()
         tasks = [task for own in self._tasks.values() for task in own]
         for task in tasks:
             task.cancel()
@@ -129,20 +133,21 @@ class PhoneServices:
             self._browsers[seat.index].tick(now)
             self.pump(seat)
 
-    def pump(self, seat: Seat) -> None:
-        """Do what the browser asks for."""
+    def pump(self, seat: Seat) -> dict[str, str]:
+        """Do what the browser asks for; of each URI what the phone says: "" for done, or other words."""
         browser = self.browser(seat)
         for wanted in browser.to_fetch():
             task = asyncio.get_running_loop().create_task(self._fetch(seat, browser, wanted))
             own = self._tasks.setdefault(seat.index, set())
             own.add(task)
             task.add_done_callback(own.discard)
-        for uri in browser.to_perform():
-            self._perform(seat, uri)
+        outcomes = {str(uri): self._perform(seat, uri) for uri in browser.to_perform()}
         self._rearm(seat)
+        return outcomes
 
-    def _perform(self, seat: Seat, uri: Uri) -> None:
+    def _perform(self, seat: Seat, uri: Uri) -> str:
         self._report("UriPerformed", phone=seat.device_name, uri=str(uri))
+        return self._streams.perform(seat, uri) if uri.scheme in SCHEMES else ""
 
     async def _fetch(self, seat: Seat, browser: Browser, wanted: Fetch) -> None:
         assert seat.config is not None

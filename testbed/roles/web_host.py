@@ -23,6 +23,7 @@ from testbed.roles.held_faults import HeldFaults
 from testbed.roles.page_faults import PageFaults
 from testbed.roles.pusher import Pusher
 from testbed.roles.site import Emit, listener, origin, site, xml
+from testbed.roles.streamer import Streamer
 from testbed.roles.web_lookup import CallManager, add_lookup
 
 ROLE = "web-host"
@@ -139,7 +140,9 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     faults = PageFaults()
     held = HeldFaults(faults.kinds, report)
     pusher = Pusher(report, timeout_s=2 * host.profile.http_timeout_s)
-    control = ControlServer(host.control_path, {**held.handlers, **pusher.handlers})
+    streamer = Streamer(report, pusher, host.addresses.get(host.host, "127.0.0.1"))
+    handlers = {**held.handlers, **pusher.handlers, **streamer.handlers}
+    control = ControlServer(host.control_path, handlers)
     pages = app(host.host, emit=report, faults=faults, call_manager=CallManager.read(environment, host))
     runner = web.AppRunner(pages, access_log=None, shutdown_timeout=STOP_GRACE_S)
     await runner.setup()

@@ -79,7 +79,9 @@ def test_keys_of_the_control_socket_dial_answer_hold_and_hang_up(bed):
     first, second = phones.await_events(2, "CallEnded")
     for mine, other in ((first, second), (second, first)):
         assert mine["lost"] == 0
-        assert mine["received"] == pytest.approx(other["sent"], abs=5), "both streams of each, before and after the hold"
+        assert mine["received"] == pytest.approx(other["sent"], abs=5), (
+            "both streams of each, before and after the hold"
+        )
     assert press(a, "on-hook") == [False]
 
 

@@ -1,0 +1,194 @@
+"""Streams that phone services start: each was begun by a push in the same capture, was heard for as long as it should be, and carries
+the marks it may. The two directions are judged apart: the mark of what a phone sends is not in the service's hands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, model_validator
+
+from testbed.checks.base import CheckKind, Params
+from testbed.checks.capture import captures
+from testbed.checks.facts import first, seen
+from testbed.checks.marking import AllowedMarks, PacketsParams, policy_word
+from testbed.dscp import dscp_of, name_of
+from testbed.packets import Packets, address_number, address_text
+from testbed.packets_class import class_mask, owned
+from testbed.packets_push import PushedStream, pushed_streams
+from testbed.policy import Policy
+from testbed.recording import Run
+from testbed.topology import Role
+from testbed.verdict import Evidence, Status, Verdict
+
+PLAYS, SENDS = ("RTPRx", "RTPMRx"), ("RTPTx", "RTPMTx")
+FEWEST_PACKETS = 25
+"""Half a second: fewer are no stream that a mark could be told of."""
+
+
+class ServiceStreamsParams(Params):
+    """``sender``: ``services`` or ``phones``; ``policy``: what their packets may carry, as for ``packets``."""
+
+    sender: Literal["services", "phones"]
+    policy: Annotated[str | AllowedMarks | Policy, BeforeValidator(policy_word)]
+
+    @model_validator(mode="after")
+    def _policy_has_a_rule(self) -> ServiceStreamsParams:
+        assert self.rule.allowed
+        return self
+
+    @property
+    def rule(self) -> PacketsParams:
+        """What each packet is held against."""
+        return PacketsParams.model_validate({"class": "rtp", "policy": self.policy})
+
+    @property
+    def check(self) -> str:
+        """The verdict's name: ``service-streams by phones srnd-table-11-4``."""
+        return f"service-streams by {self.sender} {self.rule.policy_name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Flow:
+    """Packets from one endpoint to another, captured at their sender's host: their places in the capture's columns."""
+
+    packets: Packets
+    index: npt.NDArray[np.int64]
+    push: PushedStream | None
+
+    def __str__(self) -> str:
+        at = self.index[0]
+        packets = self.packets
+        return (
+            f"{address_text(int(packets.src[at]))}:{packets.sport[at]} to "
+            f"{address_text(int(packets.dst[at]))}:{packets.dport[at]}"
+        )
+
+    def proves(self, text: str, place: int = 0) -> Evidence:
+        return Evidence(text=text, capture=self.packets.file, frame=int(self.packets.frame[self.index[place]]))
+
+    @property
+    def marks(self) -> npt.NDArray[np.uint8]:
+        marks: npt.NDArray[np.uint8] = self.packets.tos[self.index] >> np.uint8(2)
+        return marks
+
+
+def judge_service_streams(run: Run, params: ServiceStreamsParams) -> Verdict:
+    flows = [flow for host in _senders(run, params) for flow in _flows(run, host)]
+    marks = Counter[int]()
+    for flow in flows:
+        marks.update(flow.marks.tolist())
+    figures = {"streams": float(len(flows)), "packets": float(marks.total())}
+    figures |= {f"packets_{name_of(mark)}": float(count) for mark, count in sorted(marks.items())}
+
+    def verdict(status: Status, summary: str, evidence: tuple[Evidence, ...] = ()) -> Verdict:
+        return Verdict(check=params.check, status=status, summary=summary, evidence=evidence, figures=figures)
+
+    long = [flow for flow in flows if len(flow.index) >= FEWEST_PACKETS]
+    if not long:
+        return verdict(
+            Status.INCONCLUSIVE, f"no stream of {FEWEST_PACKETS} packets was captured where {params.sender} sent it"
+        )
+    wrong = [*_unpushed(flows), *_disallowed(flows, params), *_missing(run, flows, params)]
+    if wrong:
+        proof = first(wrong)
+        return verdict(
+            Status.FAIL, f"{len(wrong)} of {len(flows)} streams are not as they should be: {proof[0].text}", proof
+        )
+    words = ", ".join(f"{name_of(mark)} {count}" for mark, count in sorted(marks.items()))
+    proof = first(
+        Evidence(
+            text=f"{flow}: {len(flow.index)} packets, begun by a push of {flow.push.stream.scheme} in frame {flow.push.frame}",
+            capture=flow.packets.file,
+            frame=flow.push.frame,
+        )
+        for flow in long
+        if flow.push is not None
+    )
+    return verdict(Status.PASS, f"{len(flows)} streams, each begun by a push of a service ({words} packets)", proof)
+
+
+def _senders(run: Run, params: ServiceStreamsParams) -> Iterator[str]:
+    for host in captures(run):
+        if (run.topology.host(host).role is Role.PHONE) == (params.sender == "phones"):
+            yield host
+
+
+def _flows(run: Run, host: str) -> list[_Flow]:
+    """What left this host, by its endpoints, with the last push before its first packet that can have begun it."""
+    packets = captures(run)[host]
+    index = np.flatnonzero(class_mask(packets, "rtp") & owned(packets.src, [run.topology.host(host)]))
+    if not len(index):
+        return []
+    pushes = pushed_streams(packets)
+    columns = (packets.src, packets.sport, packets.dst, packets.dport)
+    keys = np.stack([column[index].astype(np.int64) for column in columns], axis=1)
+    found, member = np.unique(keys, axis=0, return_inverse=True)
+    member = member.reshape(-1)
+    flows = []
+    for place, (src, _, dst, dport) in enumerate(found.tolist()):
+        own = index[member == place]
+        began_s = float(packets.time_s[own[0]])
+        before = [push for push in pushes if push.time_s <= began_s and push.began(src, dst, dport)]
+        flows.append(_Flow(packets=packets, index=own, push=before[-1] if before else None))
+    return flows
+
+
+def _unpushed(flows: list[_Flow]) -> list[Evidence]:
+    return [flow.proves(f"{flow} was begun by no push in this capture") for flow in flows if flow.push is None]
+
+
+def _disallowed(flows: list[_Flow], params: ServiceStreamsParams) -> list[Evidence]:
+    rule, found = params.rule, []
+    for flow in flows:
+        wrong = np.flatnonzero(~np.isin(flow.marks, list(rule.allowed)))
+        if len(wrong):
+            mark = name_of(dscp_of(int(flow.packets.tos[flow.index[wrong[0]]])))
+            by = f", begun by a push of {flow.push.stream.scheme} in frame {flow.push.frame}" if flow.push else ""
+            text = f"{flow} is marked {mark} in {len(wrong)} of {len(flow.index)} packets, which {rule.policy_name} does not allow{by}"
+            found.append(flow.proves(text, int(wrong[0])))
+    return found
+
+
+def _missing(run: Run, flows: list[_Flow], params: ServiceStreamsParams) -> list[Evidence]:
+    """Phones that say they sent, of whom no packet was captured where they are; and those that were to play, and heard nothing."""
+    if params.sender == "services":
+        return [
+            event.proves(f"{event['phone']} was to play a stream ({event['scheme']}) and heard nothing of it")
+            for event in seen(run, "ServiceStreamStopped")
+            if event["scheme"] in PLAYS and not event["received"]
+        ]
+    there = {
+        (int(f.packets.src[f.index[0]]), int(f.packets.dst[f.index[0]]), int(f.packets.dport[f.index[0]]))
+        for f in flows
+    }
+    watched, known = set(captures(run)), set(run.topology.phones)
+    return [
+        event.proves(
+            f"{event['phone']} was told to send to {event['address']}:{event['port']}, and nothing of it was captured"
+        )
+        for event in seen(run, "ServiceStreamStarted")
+        if event["scheme"] in SENDS and event.event.host in watched and event["phone"] in known
+        if (_number(run.topology.phone_address(str(event["phone"]))), _number(str(event["address"])), event["port"])
+        not in there
+    ]
+
+
+def _number(address: str) -> int:
+    try:
+        return address_number(address)
+    except (OSError, ValueError):
+        return -1
+
+
+SERVICE_STREAMS = CheckKind(
+    name="service-streams",
+    params=ServiceStreamsParams,
+    judge=judge_service_streams,
+    help="streams that services, or phones at a service's word, send: begun by a push, and marked as a policy says",
+    rests_on_packets=True,
+)
