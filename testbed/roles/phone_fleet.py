@@ -76,7 +76,13 @@ class Fleet:
         self.seats = [Seat(index, name, address) for index, (name, address) in enumerate(phones)]
         self.by_name = {seat.device_name: seat for seat in self.seats}
         self.web = PhoneWeb(host, report)
-        self.services = PhoneServices(self.web, report, self._set_timer, interface=host.addresses.get(host.host, ""))
+        self.services = PhoneServices(
+            self.web,
+            report,
+            self._set_timer,
+            dial=lambda seat, number: self.call(seat, number, None),
+            interface=host.addresses.get(host.host, ""),
+        )
         self.media = PhoneMedia(report, media_tos)
         self._tftp_server = tftp_server
         self._timers = Timers(len(self.seats), self._wake)
@@ -231,6 +237,8 @@ class Fleet:
             self._tell(seat, event)
         if machine.ended and machine.reset_kind and not self._stopping:
             self._restart(seat)
+        else:
+            self.services.note_call(seat, machine.in_call)
         self._set_timer(seat)
 
     def _tell(self, seat: Seat, event: PhoneEvent) -> None:

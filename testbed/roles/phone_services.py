@@ -23,6 +23,8 @@ from testbed.roles.phone_http import PhoneResponse
 from testbed.roles.phone_streams import SCHEMES, PhoneStreams
 from testbed.roles.phone_timers import NEVER
 from testbed.roles.phone_web import Errand, PhoneWeb
+from testbed.sccp.call_codes import KEYPAD
+from testbed.sccp.phone_calls import MAX_NUMBER
 
 if TYPE_CHECKING:
     from testbed.roles.phone_fleet import Seat
@@ -35,8 +37,17 @@ _SHOWN_FOR = (("unknown host", HOST_NOT_FOUND), ("not an http URL", HOST_NOT_FOU
 class PhoneServices:
     """Browsers by the phone's place in the fleet; ``rearm`` is called when a phone's next timer may have changed."""
 
-    def __init__(self, web: PhoneWeb, report: Reporter, rearm: Callable[[Seat], None], *, interface: str = "") -> None:
-        self._web, self._report, self._rearm = web, report, rearm
+    def __init__(
+        self,
+        web: PhoneWeb,
+        report: Reporter,
+        rearm: Callable[[Seat], None],
+        *,
+        dial: Callable[[Seat, str], bool],
+        interface: str = "",
+    ) -> None:
+        """``dial``: False where the phone cannot now; ``interface``: the host's own address, by which multicast goes."""
+        self._web, self._report, self._rearm, self._dial = web, report, rearm, dial
         self._streams = PhoneStreams(report, interface)
         self._browsers: dict[int, Browser] = {}
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
@@ -147,7 +158,20 @@ class PhoneServices:
 
     def _perform(self, seat: Seat, uri: Uri) -> str:
         self._report("UriPerformed", phone=seat.device_name, uri=str(uri))
+        if uri.scheme == "Dial":
+            number = uri.rest.partition(":")[0]
+            return (
+                "" if set(number) <= set(KEYPAD) and self._dial(seat, number[:MAX_NUMBER]) else "Failure: cannot dial"
+            )
         return self._streams.perform(seat, uri) if uri.scheme in SCHEMES else ""
+
+    def note_call(self, seat: Seat, is_up: bool) -> None:
+        """While a call is up the phone is not idle: pages that were pushed for later wait for its end."""
+        browser = self._browsers.get(seat.index)
+        if browser is not None and browser.is_busy != is_up:
+            browser.is_busy = is_up
+            browser.tick(time.monotonic())
+            self.pump(seat)
 
     async def _fetch(self, seat: Seat, browser: Browser, wanted: Fetch) -> None:
         assert seat.config is not None

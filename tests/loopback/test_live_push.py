@@ -49,15 +49,15 @@ def test_authorised_push_is_executed_after_the_authentication_url_was_asked(stan
     bed, first, _, phones = standing
     asked = len(first.seen("PageServed", path="/CCMCIP/authenticate.asp"))
     url = f"http://{'127.0.1.100'}:{bed.http_port}/CCMCIP/messages.asp"
-    response = push(bed, url, "Play:chime.raw", "Dial:1002")
+    response = push(bed, url, "Play:chime.raw", "Key:VolUp")
     assert response.status_code == 200
     assert response.headers["Content-Type"] == 'text/xml; charset="utf-8"'
     assert data_of(response) == ["Success"] * 3
     assert len(first.seen("PageServed", path="/CCMCIP/authenticate.asp")) == asked + 1
     event = phones.await_events(1, "PushExecuted", phone=bed.names[0])[0]
-    assert event["items"] == [url, "Play:chime.raw", "Dial:1002"]
+    assert event["items"] == [url, "Play:chime.raw", "Key:VolUp"]
     phones.await_events(1, "UrlAnswered", url_name="page")
-    assert [e["uri"] for e in phones.seen("UriPerformed")] == ["Play:chime.raw", "Dial:1002"]
+    assert [e["uri"] for e in phones.seen("UriPerformed")] == ["Play:chime.raw", "Key:VolUp"]
     deadline = time.monotonic() + 5
     while phones.ask(op="screen", phone=bed.names[0])["screen"]["title"] != "Messages":
         assert time.monotonic() < deadline
@@ -66,12 +66,12 @@ def test_authorised_push_is_executed_after_the_authentication_url_was_asked(stan
 def test_wrong_password_is_error_4_and_nothing_is_executed(standing):
     bed, _, _, phones = standing
     executed, refused = len(phones.seen("PushExecuted")), len(phones.seen("PushRefused"))
-    response = push(bed, "Dial:666", auth=("testbed", "wrong"))
+    response = push(bed, "Play:666", auth=("testbed", "wrong"))
     assert (response.status_code, response.content) == (200, b'<CiscoIPPhoneError Number="4" />')
     event = phones.await_events(refused + 1, "PushRefused")[-1]
     assert (event["error"], event["reason"]) == (4, "authentication URL: not authorized")
     assert len(phones.seen("PushExecuted")) == executed
-    assert "Dial:666" not in [e["uri"] for e in phones.seen("UriPerformed")]
+    assert "Play:666" not in [e["uri"] for e in phones.seen("UriPerformed")]
 
 
 def test_push_without_credentials_is_asked_for_them(standing):
@@ -160,14 +160,38 @@ def test_push_dies_with_the_authentication_url_though_phone_and_sender_live(tmp_
     bed = Bed(tmp_path, phones=1)
     try:
         first, _, phones = bed.all_roles()
-        assert data_of(push(bed, "Dial:1")) == ["Success"]
+        assert data_of(push(bed, "Play:1")) == ["Success"]
         first.kill()
         phones.await_events(1, "Rehomed", to="ccm-bk")
         began = time.monotonic()
-        assert push(bed, "Dial:2").content == b'<CiscoIPPhoneError Number="4" />'
+        assert push(bed, "Play:2").content == b'<CiscoIPPhoneError Number="4" />'
         assert time.monotonic() - began < 6
         event = phones.await_events(1, "PushRefused")[0]
         assert "authentication URL: connection refused" in event["reason"]
         assert phones.seen("UrlFailed", url_name="authentication")
+    finally:
+        bed.close()
+
+
+def test_a_push_dials_and_pages_for_an_idle_phone_wait_for_the_end_of_the_call(tmp_path):
+    bed = Bed(tmp_path, phones=2)
+    try:
+        _, _, phones = bed.all_roles()
+        assert data_of(push(bed, "Dial:1002")) == ["Success"]
+        phones.await_events(2, "CallConnected")
+        url = f"http://127.0.1.100:{bed.http_port}/CCMCIP/messages.asp"
+        assert data_of(push(bed, url, "Dial:1002", "RTPTx:127.0.0.1:24000")) == [
+            "Success",
+            "Failure: cannot dial",
+            "Failure: in a call",
+        ]
+        phones.await_events(1, "UrlAnswered", url_name="page")
+        phones.ask(op="keys", phone=bed.names[0], keys=["Exit"])
+        assert data_of(push(bed, url, priority=2)) == ["Failure: not idle"]
+        assert data_of(push(bed, url, priority=1)) == ["Success"]
+        shown = phones.ask(op="screen", phone=bed.names[0])["screen"]
+        assert (shown["object"], len(phones.seen("UrlAnswered", url_name="page"))) == ("", 1)
+        phones.ask(op="keys", phone=bed.names[0], keys=["on-hook"])
+        phones.await_events(2, "UrlAnswered", url_name="page")
     finally:
         bed.close()
