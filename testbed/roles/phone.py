@@ -2,7 +2,8 @@
 
 Environment, besides the bed's own: TESTBED_PHONE_COUNT, TESTBED_FIRST_PHONE (index of the first, from 1),
 TESTBED_PHONE_PREFIX (CIDR; phone i, from 0, has network address + 1 + i), TESTBED_TFTP_SERVER (address, or address:port),
-TESTBED_OUTSIDE_URL (what the key ``proxy`` fetches), TESTBED_MEDIA_TOS (mark media so, whatever the call control says; unset: as told),
+TESTBED_OUTSIDE_URL (what the key ``proxy`` fetches), TESTBED_MEDIA_TOS (mark media so, whatever anybody says;
+unset: as told),
 TESTBED_HTTP_PORT (80) and TESTBED_ADDRESS (0.0.0.0): where the phones' own HTTP server listens.
 """
 

@@ -82,6 +82,7 @@ class Fleet:
             self._set_timer,
             dial=lambda seat, number: self.call(seat, number, None),
             interface=host.addresses.get(host.host, ""),
+            stream_tos=media_tos or 0,
         )
         self.media = PhoneMedia(report, media_tos)
         self._tftp_server = tftp_server

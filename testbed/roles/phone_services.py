@@ -45,10 +45,12 @@ class PhoneServices:
         *,
         dial: Callable[[Seat, str], bool],
         interface: str = "",
+        stream_tos: int = 0,
     ) -> None:
-        """``dial``: False where the phone cannot now; ``interface``: the host's own address, by which multicast goes."""
+        """``dial``: False where the phone cannot now; ``interface``: the host's own address, by which multicast goes;
+        ``stream_tos``: what phones mark the streams of services with."""
         self._web, self._report, self._rearm, self._dial = web, report, rearm, dial
-        self._streams = PhoneStreams(report, interface)
+        self._streams = PhoneStreams(report, interface=interface, tos=stream_tos)
         self._browsers: dict[int, Browser] = {}
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
 

@@ -30,9 +30,9 @@ class _Running:
 class PhoneStreams:
     """Of all phones of a process: one stream of each scheme a phone; a new one takes the place of the old."""
 
-    def __init__(self, report: Reporter, interface: str = "") -> None:
-        """``interface``: the host's own address, by which multicast goes."""
-        self._report, self._interface = report, interface
+    def __init__(self, report: Reporter, *, interface: str = "", tos: int = UNMARKED_TOS) -> None:
+        """``interface``: the host's own address, by which multicast goes; ``tos``: of what phones send."""
+        self._report, self._interface, self._tos = report, interface, tos
         self._media: Media | None = None
         self._running: dict[tuple[int, str], _Running] = {}
         self._last: dict[int, _Running] = {}
@@ -97,7 +97,7 @@ class PhoneStreams:
             port = self._media.open(seat.address)
             draw, now = random.getrandbits, time.monotonic()
             sender = Sender(ssrc=draw(32), sequence=draw(16), timestamp=draw(32), now=now)
-            port.start(sender, (stream.address, stream.port), UNMARKED_TOS)
+            port.start(sender, (stream.address, stream.port), self._tos)
             return port
         group = stream.address if stream.is_multicast else ""
         return self._media.open(seat.address, stream.port or RTP_PORTS[0], group=group)

@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
         ("wrong-signalling-mark", "packets"),
         ("media-unmarked", "packets"),
         ("precedence-ignored", "streams"),
+        ("service-stream-marked", "service-streams"),
+        ("push-authenticated", "pushed"),
         ("mute-without-backup", "rehomed"),
         ("http-error-unseen", "redirected"),
     ],
