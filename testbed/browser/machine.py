@@ -60,6 +60,8 @@ class Browser:
         self._notices: deque[str] = deque(maxlen=MAX_NOTICES)
         self._is_on = True
         self._picture: tuple[Page, bytes] | None = None
+        self._picture_for: tuple[int, Page] | None = None
+        """The fetch of a picture file under way, and the page that it belongs to."""
 
     # -- what the shell asks
 
@@ -108,13 +110,15 @@ class Browser:
             soft_keys=tuple(labels[n].label if n in labels else "" for n in range(1, max(labels, default=0) + 1)),
             url=page.url,
             object=page.content._tag,
-            has_picture=page.bitmap is not None and model.has_pictures,
+            has_picture=page.png is not None or (page.bitmap is not None and model.has_pictures),
             **common,  # type: ignore[arg-type]
         )
 
     def picture(self) -> bytes | None:
         """The display's picture as PNG, where the page has one."""
         page, model = self._page or self._idle_page, self.settings.model
+        if page is not None and page.png is not None:
+            return page.png
         if page is None or page.bitmap is None or not model.has_pictures:
             return None
         if self._picture is None or self._picture[0] is not page:
@@ -157,6 +161,8 @@ class Browser:
             self._leave()
             self._page, self._wanted, self._error, self._detail = Page(pushed, ""), None, "", ""
             self._refresh_at = self._digit_at = None
+            if isinstance(pushed, px.ImageFile):
+                self._fetch_picture(self._page, pushed.url)
         elif isinstance(pushed, px.Status):
             self._notices.append(f"status: {pushed.text}")
         return (px.ResponseItem(url="", data="Success"),)
@@ -173,6 +179,8 @@ class Browser:
     def answered(self, number: int, answer: Answer, now: float) -> None:
         """The response to the fetch of this number; one for an earlier page is passed over."""
         wanted = self._wanted
+        if self._picture_for is not None and self._picture_for[0] == number:
+            self._take_picture(self._picture_for[1], answer)
         if wanted is None or wanted.number != number:
             return
         self._keep_cookies(answer)
@@ -187,6 +195,8 @@ class Browser:
 
     def failed(self, number: int, shown: str, detail: str, now: float) -> None:
         """No response: ``shown`` on the prompt line (HOST_NOT_FOUND, NO_CONNECTION …), ``detail`` for the developer."""
+        if self._picture_for is not None and self._picture_for[0] == number:
+            self._picture_for, self._error, self._detail = None, shown, detail
         if self._wanted is not None and self._wanted.number == number:
             self._fail(shown, detail, now)
             self._after()
@@ -427,6 +437,27 @@ class Browser:
         if isinstance(content, px.Text) and "xml" not in kind.lower():
             self._detail = f"Content-Type is {kind[:40] or 'missing'}, not text/xml: shown as it came"
         self._set_refresh(self._page, now)
+        if isinstance(content, px.ImageFile):
+            self._fetch_picture(self._page, content.url)
+
+    def _fetch_picture(self, page: Page, url: str) -> None:
+        self._number += 1
+        self._picture_for = self._number, page
+        url = http.joined(page.url, url)
+        cookie = http.cookie_header(self._cookies.get(http.host_of(url), {}))
+        self._to_fetch = [Fetch(number=self._number, url=url, cookie=cookie)]
+
+    def _take_picture(self, page: Page, answer: Answer) -> None:
+        """The file of the page that still shows; anything but a PNG is an error, and the page stays without it."""
+        self._picture_for = None
+        if page is not self._page:
+            return
+        if answer.status >= 400:
+            self._error, self._detail = HTTP_ERROR, f"HTTP {answer.status} from {answer.url}"
+        elif not picture.is_png(answer.body):
+            self._error, self._detail = UNSUPPORTED, f"{answer.url} is no PNG file"
+        else:
+            page.png = answer.body
 
     def _run(self, wanted: _Wanted, content: px.Execute, now: float) -> None:
         """A page that is an Execute: its items run, what shows stays."""

@@ -42,6 +42,8 @@ class Page:
         self.content, self.url, self.refresh, self.keeps_history = content, url, refresh, keeps_history
         self.values = [_allowed(item.default, item.flags) for item in self.fields]
         self.cursor = 0
+        self.png: bytes | None = None
+        """The picture file of an ImageFile, once it came."""
         self.typed_number = ""
         """Digits of an item's number that may go on."""
 
@@ -121,7 +123,9 @@ class Page:
             )
         if isinstance(self.content, px.Text):
             return tuple(self.content.text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
-        return (f"picture file {self.content.url}",) if isinstance(self.content, px.ImageFile) else ()
+        if isinstance(self.content, px.ImageFile) and self.png is None:
+            return (f"picture file {self.content.url}",)
+        return ()
 
     @property
     def bitmap(self) -> px.Bitmap | None:

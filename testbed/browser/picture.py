@@ -12,6 +12,7 @@ import zlib
 from testbed.phone_xml import Bitmap
 
 CENTRED = -1
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def pixels_of(bitmap: Bitmap) -> list[int]:
@@ -48,7 +49,12 @@ def png(rows: list[list[int]]) -> bytes:
     """A greyscale PNG of 8 bits a pixel; ``rows`` as ``on_display`` gives them."""
     header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
     body = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows), 9)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+
+
+def is_png(data: bytes) -> bool:
+    """Whether it begins as a PNG file does."""
+    return data.startswith(_SIGNATURE) and data[12:16] == b"IHDR"
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from testbed.browser.exchange import HOST_NOT_FOUND, HTTP_ERROR, NO_CONNECTION, 
 from testbed.browser.keys import UnknownKey
 from testbed.browser.machine import DIGIT_WAIT_S, MAX_HISTORY, Browser
 from testbed.browser.model import MODELS
+from testbed.browser.picture import png
 from testbed.browser.read import PARSE_ERROR, UNSUPPORTED
 from testbed.browser.screen import ROWS, Screen, draw
 
@@ -328,6 +329,39 @@ def test_picture_is_drawn_for_a_display_that_can_show_it() -> None:
     assert wire.press("Services").has_picture
     assert (wire.browser.picture() or b"")[:8] == b"\x89PNG\r\n\x1a\n"
     assert Wire({"/menu": text("A")}).press("Services").has_picture is False
+
+
+PNG = png([[0, 255]])
+
+
+@pytest.mark.parametrize(
+    ("file", "error"),
+    [(PNG, ""), (404, HTTP_ERROR), (NO_CONNECTION, NO_CONNECTION), (b"GIF89a", UNSUPPORTED), (PNG[:10], UNSUPPORTED)],
+)
+def test_picture_file_is_fetched_and_shown_and_the_page_stays_without_it(file: object, error: str) -> None:
+    wire = Wire({"/menu": px.ImageFile(title="P", url="p.png"), "/p.png": file})
+    screen = wire.press("Services")
+    assert wire.fetched == [f"{HOST}/menu", f"{HOST}/p.png"]
+    assert (screen.title, screen.error, screen.has_picture) == ("P", error, error == "")
+    assert wire.browser.picture() == (PNG if error == "" else None)
+    assert screen.lines == (() if error == "" else ("picture file p.png",))
+
+
+def test_pushed_picture_file_is_fetched_too() -> None:
+    wire = Wire({"/p.png": PNG})
+    wire.browser.push(px.ImageFile(title="P", url=f"{HOST}/p.png"), wire.now)
+    assert (wire.settle().title, wire.browser.picture()) == ("P", PNG)
+
+
+def test_picture_that_comes_after_its_page_was_left_is_passed_over() -> None:
+    wire = Wire({"/menu": px.ImageFile(title="P", url="p.png"), "/p.png": PNG})
+    wire.browser.key("Services", wire.now)
+    (page,) = wire.browser.to_fetch()
+    wire.answer(page.number, page.url)
+    (late,) = wire.browser.to_fetch()
+    wire.press("Settings")
+    wire.answer(late.number, late.url)
+    assert (wire.browser.screen().title, wire.browser.picture()) == ("Settings", None)
 
 
 def test_execute_runs_uris_at_once_and_pages_by_priority() -> None:
