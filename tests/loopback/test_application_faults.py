@@ -274,7 +274,7 @@ def test_a_refusal_of_the_owners_stays_when_the_fault_is_over(bed: Bed):
     first.ask(**act.do)
     first.ask(op="set", token=7)
     first.ask(**act.undo)
-    assert first.ask(op="set") == {"reject": "Error: owner", "token": 7}
+    assert first.ask(op="set") == {"reject": "Error: owner", "token": 7, "media_tos": 184}
     bed.call_control("ccm-bk").await_events(1, "RoleStarted")
     phones = bed.phones()
     phones.await_events(PHONES, "RegisterRejected", at="ccm-1", text="Error: owner")
