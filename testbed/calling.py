@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from testbed import show, status
 from testbed.bed import Bed
 from testbed.duration import parse_duration
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_OK, NotReady, UsageError
+from testbed.sccp.phone_call_state import Phase
 from testbed.waiting import wait_until
 
+TALKING, REFUSED = Phase.TALKING.value, Phase.REFUSED.value
 OUTCOME_S = 5.0
 """A call is answered after a second, or refused at once."""
 
@@ -25,23 +25,26 @@ def call(bed: Bed, device: str, number: str, talk: str | None) -> int:
             f"{device} cannot call now: it is in a call, or registered nowhere", hint=f"`testbed phone show {device}`"
         )
     try:
-        phase = wait_until(
-            lambda: _phase(bed, device, ("talking", "refused")),
+        said = wait_until(
+            lambda: _outcome(bed, device),
             awaited=f"an answer from {number}",
             timeout_s=OUTCOME_S,
-            last_seen=lambda: _phase(bed, device) or "no call",
+            last_seen=lambda: ", ".join(_calls(bed, device)) or "no call",
             poll_s=0.2,
         )
     except NotReady:
-        phase = _phase(bed, device) or "over"
-    show.say(f"{device}: {phase} ({number})")
-    return EXIT_CHECK_FAILED if phase == "refused" else EXIT_OK
+        said = ", ".join(_calls(bed, device)) or "no call"
+    show.say(f"{device}: {said}")
+    return EXIT_CHECK_FAILED if said.startswith(REFUSED) else EXIT_OK
 
 
-def _phase(bed: Bed, device: str, among: Sequence[str] = ()) -> str:
-    calls = status.phone(bed, device).get("calls") or []
-    phases = [str(one["phase"]) for one in calls]
-    return next((phase for phase in phases if not among or phase in among), "")
+def _outcome(bed: Bed, device: str) -> str:
+    return next((call for call in _calls(bed, device) if call.startswith((TALKING, REFUSED))), "")
+
+
+def _calls(bed: Bed, device: str) -> list[str]:
+    """As the phone lists them, for instance ``talking 1003``."""
+    return [str(call) for call in status.phone(bed, device)["calls"]]
 
 
 def _seconds(bed: Bed, text: str) -> float:

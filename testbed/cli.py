@@ -450,7 +450,7 @@ def phone_screen(device: str, name: str, picture: Path, output: str) -> int:
 
 
 def _draw_screen(name: str, device: str, keys: tuple[str, ...], picture: Path, output: str) -> int:
-    """The exit status: 1 where the screen shows an error."""
+    """The exit status: 1 where the screen shows an error, or a key did nothing."""
     import base64
 
     from testbed import show, status
@@ -464,7 +464,10 @@ def _draw_screen(name: str, device: str, keys: tuple[str, ...], picture: Path, o
     else:
         screen = Screen.from_json(reply["screen"])
         click.echo("\n".join(draw(screen, picture=str(picture) if reply["picture"] else "")))
-    return errors.EXIT_CHECK_FAILED if reply["screen"]["error"] else errors.EXIT_OK
+    idle = [str(result["key"]) for result in reply.get("results", ()) if not result["ok"]]
+    if idle and not reply["screen"]["error"]:
+        show.say(f"nothing done by {', '.join(idle)}")
+    return errors.EXIT_CHECK_FAILED if reply["screen"]["error"] or idle else errors.EXIT_OK
 
 
 @phone.command("browse")

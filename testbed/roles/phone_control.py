@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.browser.screen import Screen
 from testbed.errors import UsageError
 from testbed.roles.control import Handler, number_in
 from testbed.roles.phone_fleet import Fleet, Seat
@@ -98,12 +99,17 @@ class PhoneControl:
         return {"results": results, **await self.screen(request)}
 
     async def screen(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What the display of ``phone`` shows: ``screen`` as ``Screen.to_json``, ``picture`` PNG in base64 or null."""
+        """What the display of ``phone`` shows: ``screen`` as ``Screen.to_json``, ``picture`` PNG in base64 or null.
+
+        A call comes before any page.
+        """
         (seat,) = self._seats([request.get("phone")])
         row = self._row(seat)
+        line = f"Line {row['line']}" if row["line"] else "No line"
+        if row["calls"]:
+            return {"screen": Screen(title=line, lines=tuple(row["calls"]), object="Call").to_json(), "picture": None}
         place = f"registered at {row['registered_at']}" if row["registered_at"] else row["state"]
-        calls = [f"{call['phase']} {call['number']}".strip() for call in row["calls"]]
-        return self._fleet.services.screen(seat, (f"Line {row['line']}" if row["line"] else "No line", place, *calls))
+        return self._fleet.services.screen(seat, (line, place))
 
     async def browse(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """``url`` every ``interval_s`` from each of ``phones``, evenly spread, for ``duration_s``; results are events."""
@@ -188,7 +194,7 @@ class PhoneControl:
             "rank": home.rank if home is not None else None,
             "standby": self._fleet.place(seat, standby[0]) if standby else None,
             "line": machine.line if machine is not None else "",
-            "calls": [_call(call) for call in machine.calls.by_reference.values()] if machine is not None else [],
+            "calls": [f"{call.phase.value} {call.number}".rstrip() for call in _calls(seat)],
             "config": seat.config.file if seat.config is not None else None,
         }
 
@@ -215,8 +221,9 @@ class PhoneControl:
         return [name for key in keys for name in (KEYS if key == ALL_URLS else (key,))]
 
 
-def _call(call: Call) -> dict[str, Any]:
-    return {"reference": call.reference, "phase": call.phase.value, "number": call.number}
+def _calls(seat: Seat) -> list[Call]:
+    """The phone's calls, oldest first."""
+    return list(seat.machine.calls.by_reference.values()) if seat.machine is not None else []
 
 
 def _number(value: object) -> str:

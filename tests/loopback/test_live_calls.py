@@ -27,7 +27,7 @@ def call(phones, caller: str, number: str, talk_s: float | None = TALK_S) -> boo
 
 def phases(phones, *names: str) -> list[list[str]]:
     rows = {row["phone"]: row for row in phones.ask(op="ls")["phones"]}
-    return [[call["phase"] for call in rows[name]["calls"]] for name in names]
+    return [rows[name]["calls"] for name in names]
 
 
 def test_a_call_carries_fifty_packets_a_second_each_way_and_both_ends_report_the_same(bed):
@@ -69,9 +69,9 @@ def test_keys_of_the_control_socket_dial_answer_hold_and_hang_up(bed):
     phones.await_events(2, "StreamStarted")
     assert press(a, "Hold") == [True]
     deadline = time.monotonic() + 5
-    while phases(phones, a) != [["on hold"]] and time.monotonic() < deadline:
+    while phases(phones, a) != [["on hold 1002"]] and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert phases(phones, a, b) == [["on hold"], ["talking"]]
+    assert phases(phones, a, b) == [["on hold 1002"], ["talking 1001"]]
     assert "on hold 1002" in phones.ask(op="screen", phone=a)["screen"]["lines"]
     press(a, "Resume")
     phones.await_events(4, "StreamStarted")
