@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed import show
 from testbed.audit import report
-from testbed.audit.judge import judge, nearest
+from testbed.audit.judge import judge, nearest, numbered
 from testbed.audit.survey import Survey, survey
 from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
@@ -55,9 +55,12 @@ def run_hops(files: Sequence[Path], *, policy_name: str | None, output: str) -> 
             show.table([report.hop_row(hop) for hop in found.hops], "")
         for line, _, _ in remark_lines(found.hops) if not chosen else ():
             show.note(line)
+        for line in report.apart_lines(found.apart):
+            show.note(line)
         _print_verdicts(verdicts)
     else:
         records = [{"kind": "hop", **report.hop_row(hop)} for hop in found.hops]
+        records += [{"kind": "apart", **report.apart_row(apart)} for apart in found.apart]
         show.rows([*records, *map(report.verdict_record, verdicts)], output)
     for one, two, hops in found.pairs:
         if not hops:
@@ -110,7 +113,7 @@ def _print(found: Survey, verdicts: Sequence[Verdict]) -> None:
     ]
     length_s = max(end for _, end in seconds) - min(begin for begin, _ in seconds) if seconds else 0.0
     if found.groups:
-        title = f"{found.packets} packets in {len(found.sources)} files, {length_s:.3f} s"
+        title = f"{numbered(found.packets, 'packet')} in {numbered(len(found.sources), 'file')}, {length_s:.3f} s"
         show.table([report.group_row(group) for group in found.groups], title)
     if found.flows:
         show.note("")

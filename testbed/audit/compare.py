@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from testbed.audit.hops import Hop, hops_between
+from testbed.audit.hops import Apart, Hop, hops_between, only_at
 from testbed.audit.judge import judge
 from testbed.audit.survey import Survey, Surveyor
 from testbed.audit.trace import MAX_PACKETS, Trace, trace_of
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """``surveys`` by capture; ``pairs`` are neighbours with the hops between them, none where no packet is in both. ``cut`` names captures
-    whose later packets were not compared."""
+    whose later packets were not compared; ``apart`` is what only one of two neighbours has."""
 
     surveys: tuple[tuple[str, Survey], ...]
     pairs: tuple[tuple[str, str, tuple[Hop, ...]], ...]
     cut: tuple[str, ...]
+    apart: tuple[Apart, ...]
 
     @property
     def hops(self) -> list[Hop]:
@@ -37,6 +38,7 @@ def compare(captures: Iterable[CaptureFile], policy: Policy | None = None) -> Co
     surveys: list[tuple[str, Survey]] = []
     pairs: list[tuple[str, str, tuple[Hop, ...]]] = []
     cut: list[str] = []
+    apart: list[Apart] = []
     before: Trace | None = None
     for capture in captures:
         surveyor = Surveyor(policy)
@@ -46,8 +48,9 @@ def compare(captures: Iterable[CaptureFile], policy: Policy | None = None) -> Co
             cut.append(capture.file)
         if before is not None:
             pairs.append((before.file, trace.file, tuple(hops_between(before, trace))))
+            apart += [*only_at(before, trace), *only_at(trace, before)]
         before = trace
-    return Comparison(surveys=tuple(surveys), pairs=tuple(pairs), cut=tuple(cut))
+    return Comparison(surveys=tuple(surveys), pairs=tuple(pairs), cut=tuple(cut), apart=tuple(apart))
 
 
 def judge_comparison(found: Comparison) -> list[Verdict]:

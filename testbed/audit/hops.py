@@ -53,6 +53,38 @@ class Hop:
         return sum(remark.packets for remark in self.remarks)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Apart:
+    """Packets, while both captured, of flows that one of two neighbours has and the other has nothing of: they take another way, or are
+    stopped."""
+
+    file: str
+    other: str
+    traffic: str
+    way: str
+    flows: int
+    packets: int
+
+
+def only_at(one: Trace, two: Trace) -> list[Apart]:
+    """By class, what is at the first only."""
+    if not len(one.key) or not len(two.key):
+        return []
+    begin_s, end_s = _common_span(one, two)
+    alone = (one.time_s >= begin_s) & (one.time_s <= end_s) & ~np.isin(one.flow, np.unique(two.flow))
+    code = one.traffic.astype(np.int64) * len(WAY_WORDS) + one.way
+    found = []
+    for value in np.unique(code[alone]).tolist():
+        traffic, way = divmod(value, len(WAY_WORDS))
+        own = alone & (code == value)
+        flows, packets = len(np.unique(one.flow[own])), int(own.sum())
+        word = Traffic(traffic).word
+        found.append(
+            Apart(file=one.file, other=two.file, traffic=word, way=WAY_WORDS[way], flows=flows, packets=packets)
+        )
+    return found
+
+
 def hops_between(one: Trace, two: Trace) -> list[Hop]:
     """All of both ways, by class; classes of which no packet is in both captures are left out."""
     _, in_one, in_two = np.intersect1d(one.key, two.key, assume_unique=True, return_indices=True)

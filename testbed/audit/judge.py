@@ -48,7 +48,7 @@ def _judge_rule(rule: Rule, summary: Summary) -> Verdict:
                 check=check, status=Status.PASS, summary=f"only warned of: {text}", evidence=evidence, figures=figures
             )
         return Verdict(check=check, status=Status.FAIL, summary=text, evidence=evidence, figures=figures)
-    text = f"{summary.packets} packets of {summary.flows} flows, all {marks_text(rule.allowed)} ({counts_text(counts)})"
+    text = f"{numbered(summary.packets, 'packet')} of {numbered(summary.flows, 'flow')}, all {marks_text(rule.allowed)} ({counts_text(counts)})"
     if figures.get("not_expected"):
         text += f"; {figures['not_expected']:.0f} are not {name_of(rule.expected or 0)}, which is expected"
     if summary.foreign:
@@ -82,11 +82,19 @@ def _outside(numbers: Mapping[int, int], rule: Rule) -> int:
 def _apart(figures: Mapping[str, float]) -> str:
     """Where the wrong ones are among SYNs and first packets, and how many flows change."""
     parts = [
-        f"{figures['syn_wrong']:.0f} of {figures['syn']:.0f} with SYN" if figures["syn"] else "",
-        f"the first packet of {figures['first_wrong']:.0f} of {figures['flows']:.0f} flows",
-        f"{figures['changing_flows']:.0f} flows change their mark" if figures["changing_flows"] else "",
+        f"{figures['syn_wrong']:.0f} of {figures['syn']:.0f} with SYN" if figures["syn_wrong"] else "",
+        f"the first of {figures['first_wrong']:.0f} of {numbered(figures['flows'], 'flow')}"
+        if figures["first_wrong"]
+        else "",
+        f"change of mark within {numbered(figures['changing_flows'], 'flow')}" if figures["changing_flows"] else "",
     ]
-    return f" ({', '.join(filter(None, parts))})"
+    said = ", ".join(filter(None, parts))
+    return f" ({said})" if said else ""
+
+
+def numbered(number: float, word: str) -> str:
+    """``2, "flow" -> "2 flows"``."""
+    return f"{number:.0f} {word}{'' if number == 1 else 's'}"
 
 
 def _foreign_text(summary: Summary) -> str:

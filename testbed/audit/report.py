@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from testbed.audit.hops import Hop
-from testbed.audit.judge import Likeness, counts_text, marks_text
+from testbed.audit.hops import Apart, Hop
+from testbed.audit.judge import Likeness, counts_text, marks_text, numbered
 from testbed.audit.summary import FlowSummary
 from testbed.audit.survey import Group, Source, Survey
 from testbed.dscp import name_of
@@ -38,7 +38,7 @@ def _notes(group: Group) -> Iterator[str]:
     if set(summary.openings) != set(summary.counts) and len(summary.counts) > 1 and summary.openings:
         yield f"SYN {_marks(summary.openings)}"
     if summary.changing:
-        yield f"{summary.changing} flows change, first at frame {summary.changes[0].first.frame}"
+        yield f"mark changes in {numbered(summary.changing, 'flow')}, first at frame {summary.changes[0].first.frame}"
     if summary.foreign:
         yield f"resets apart {_marks(summary.foreign)}"
     if summary.cos:
@@ -118,6 +118,25 @@ def hop_row(hop: Hop) -> dict[str, Any]:
         },
         "remarked": ", ".join(marks),
     }
+
+
+def apart_row(apart: Apart) -> dict[str, Any]:
+    """For JSON with ``kind`` apart."""
+    return {
+        "at": apart.file,
+        "not_at": apart.other,
+        "class": apart.traffic,
+        "way": apart.way,
+        "flows": apart.flows,
+        "packets": apart.packets,
+    }
+
+
+def apart_lines(every: Iterable[Apart]) -> Iterator[str]:
+    """Below the table of hops."""
+    for one in every:
+        what = " ".join(filter(None, (one.traffic, one.way)))
+        yield f"only at {one.file}, not at {one.other}: {what}, {numbered(one.packets, 'packet')} of {numbered(one.flows, 'flow')}"
 
 
 def ladder_rows(ladder: Ladder, *, keepalives: bool) -> Iterator[dict[str, Any]]:

@@ -23,5 +23,7 @@ def test_fields_and_counts_of_generated_captures_are_tsharks(tens: int, tmp_path
         counts: Counter[tuple[str, int]] = Counter()
         for group in survey([open_capture(file)]).groups:
             if group.traffic in ("sccp", "http"):
-                counts.update({(group.traffic, dscp): count.packets for dscp, count in group.counts.items()})
+                summary = group.summary
+                counts.update({(group.traffic, dscp): count.packets for dscp, count in summary.counts.items()})
+                counts.update({(group.traffic, dscp): number for dscp, number in summary.foreign.items()})
         assert counts == marks_by_class(fields(file))

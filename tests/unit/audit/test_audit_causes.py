@@ -110,7 +110,9 @@ def test_reading_goes_on_behind_a_segment_that_was_not_captured() -> None:
     connection.send(0.2, half[:60], up=False)
     connection.server_seq = (connection.server_seq + 60) % 2**32
     for place in range(70):
-        connection.send(0.3 + place / 100, start(port=21_000 + 2 * place), up=False)
+        message = start(port=21_000 + 2 * place)
+        connection.send(0.3 + place / 100, message[:50], up=False)
+        connection.send(0.305 + place / 100, message[50:], up=False)
     voice(wire, PHONE[0], (PEER, 21_000), at_s=2)
     assert causes(wire) == {"call-control": 3}
 
@@ -121,7 +123,8 @@ def test_a_new_connection_of_the_same_ports_begins_anew() -> None:
     connection.send(0.2, start()[:60], up=False)
     connection.server_seq = 5
     connection.packet(0.3, up=False, flags=SYN)
-    connection.send(0.4, start(port=20_600), up=False)
+    connection.send(0.4, start(port=20_600)[:50], up=False)
+    connection.send(0.5, start(port=20_600)[50:], up=False)
     voice(wire, PHONE[0], (PEER, 20_600))
     assert causes(wire) == {"call-control": 3}
 

@@ -140,6 +140,17 @@ def test_captures_of_other_traffic_prove_nothing() -> None:
     assert judge_comparison(found)[-1].status is Status.INCONCLUSIVE
 
 
+def test_flows_that_never_arrive_are_named_as_seen_at_one_point_only() -> None:
+    one = at_the_phone()
+    two = behind(one, lambda place, frame: None if is_voice(frame[1]) else delayed(place, frame))
+    found = compared(one, two)
+    assert "rtp ab" not in by_class(found.hops)
+    (apart,) = found.apart
+    assert (apart.file, apart.other, apart.traffic, apart.flows) == ("a.pcap", "b.pcap", "rtp", 1)
+    assert 350 < apart.packets <= 500
+    assert compared(one, one).apart == ()
+
+
 def test_an_empty_capture_is_compared_too() -> None:
     assert compared(at_the_phone(), Wire()).hops == []
     assert compared(Wire(), Wire()).hops == []

@@ -123,6 +123,19 @@ def test_the_nearest_policy_is_the_narrowest_that_all_keep_to(marks: dict[str, i
     assert (likeness.policy, likeness.departing) == (name, 0)
 
 
+def test_of_policies_that_all_keep_to_the_narrower_is_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {
+        "a-wide": {"sccp": (26, 46)},
+        "b-narrow": {"sccp": (26,)},
+        "c-narrow": {"sccp": (26,)},
+        "d-other": {"sccp": (0,)},
+    }
+    monkeypatch.setattr("testbed.audit.judge.known_marks", lambda: known)
+    likeness = nearest(surveyed(network().pcap()))
+    assert likeness is not None
+    assert (likeness.policy, likeness.alike) == ("b-narrow", ("c-narrow",))
+
+
 def test_the_built_in_policies_are_read_as_the_strict_reader_reads_them() -> None:
     assert {name: dict(marks) for name, marks in known_marks().items()} == {
         name: dict(policy(name).classes) for name in known_policies()
