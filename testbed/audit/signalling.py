@@ -45,9 +45,12 @@ class _Stream:
         if self.push is not None:
             self.push += b"".join(chunk.data for chunk in chunks)
             return []
-        messages = (message for chunk in chunks for message in self._reader.feed(chunk) if message[0] in MEDIA_IDS)
-        named = (endpoint_of(message_id, version, body[:NAMING_BYTES]) for message_id, version, body in messages)
-        return [one for one in named if one]
+        named = []
+        for chunk in chunks:
+            for message_id, version, body in self._reader.feed(chunk):
+                if message_id in MEDIA_IDS and (one := endpoint_of(message_id, version, body[:NAMING_BYTES])):
+                    named.append(one)
+        return named
 
     @property
     def is_idle(self) -> bool:
@@ -88,8 +91,9 @@ class Signalling:
         dirty[list(self._streams)] = True
         index = tcp[dirty[flow[tcp]]]
         index = index[(packets.payload_len[index] > 0) | (packets.tcp_flags[index] & SYN > 0)]
-        columns = (index, flow[index], broken[index], packets.seq[index], packets.tcp_flags[index] & SYN)
-        for place, key, is_broken, seq, syn in zip(*(column.tolist() for column in columns), strict=True):
+        begin, end = packets.payload_at[index], packets.payload_at[index] + packets.payload_len[index]
+        columns = (index, flow[index], broken[index], packets.seq[index], packets.tcp_flags[index] & SYN, begin, end)
+        for place, key, is_broken, seq, syn, first, last in zip(*(column.tolist() for column in columns), strict=True):
             stream = self._streams.get(key)
             if stream is None and not is_broken:
                 continue
@@ -98,8 +102,8 @@ class Signalling:
                 continue
             if stream is None or place in pushes:
                 stream = self._open(key, seq, is_push=place in pushes)
-            named = stream.add(seq, packets.payload(place))
-            self._name(self.by_call_control, (endpoint_number(*one) for one in named))
+            if named := stream.add(seq, bytes(packets.data[first:last])):
+                self._name(self.by_call_control, (endpoint_number(*one) for one in named))
             if stream.push is not None and _is_whole(stream.push):
                 pushed = pushed_endpoints(bytes(stream.push), packets.addresses(place)[1])
                 self._name(self.by_service, (endpoint_number(*one) for one in pushed))
