@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from testbed.audit.hops import Apart, Hop
@@ -133,10 +134,13 @@ def apart_row(apart: Apart) -> dict[str, Any]:
 
 
 def apart_lines(every: Iterable[Apart]) -> Iterator[str]:
-    """Below the table of hops."""
-    for one in every:
-        what = " ".join(filter(None, (one.traffic, one.way)))
-        yield f"only at {one.file}, not at {one.other}: {what}, {numbered(one.packets, 'packet')} of {numbered(one.flows, 'flow')}"
+    """Below the table of hops: a line for each capture and neighbour."""
+    for (file, other), group in groupby(every, key=lambda one: (one.file, one.other)):
+        words = (
+            f"{' '.join(filter(None, (one.traffic, one.way)))} {one.packets} of {numbered(one.flows, 'flow')}"
+            for one in group
+        )
+        yield f"only at {file}, not at {other}: {', '.join(words)}"
 
 
 def ladder_rows(ladder: Ladder, *, keepalives: bool) -> Iterator[dict[str, Any]]:

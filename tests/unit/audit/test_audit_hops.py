@@ -12,6 +12,7 @@ from recordings import Connection, Wire, sccp
 
 from testbed.audit.compare import Comparison, compare, judge_comparison
 from testbed.audit.hops import Hop
+from testbed.audit.report import apart_lines
 from testbed.cli import cli
 from testbed.errors import UsageError
 from testbed.policy import policy
@@ -148,6 +149,7 @@ def test_flows_that_never_arrive_are_named_as_seen_at_one_point_only() -> None:
     (apart,) = found.apart
     assert (apart.file, apart.other, apart.traffic, apart.flows) == ("a.pcap", "b.pcap", "rtp", 1)
     assert 350 < apart.packets <= 500
+    assert list(apart_lines([apart])) == [f"only at a.pcap, not at b.pcap: rtp {apart.packets} of 1 flow"]
     assert compared(one, one).apart == ()
 
 
