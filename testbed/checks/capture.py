@@ -117,6 +117,11 @@ def _problems(run: Run, host: str, packets: Packets | None) -> list[Evidence]:
     problems += [
         event.proves(f"{host}: {event['dropped']} packets dropped") for event in stopped if event["dropped"] != 0
     ]
+    problems += [
+        event.proves(f"{host}: {event['captured']} packets were captured, the file holds {len(packets)}")
+        for event in stopped
+        if event["captured"] is not None and event["captured"] != len(packets)
+    ]
     steps = seen(run, "StepsStarted")
     if steps and "begin" in own and own["begin"].time_s > steps[0].time_s + CLOCK_SLACK_S:
         text = f"{host}: the capture began after the steps did"

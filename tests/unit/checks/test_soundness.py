@@ -36,6 +36,16 @@ def test_a_dropped_packet_is_unsound(tmp_path: Path) -> None:
     assert "slb: 1 packets dropped" in verdict.summary
 
 
+@pytest.mark.parametrize(("off", "status"), [(0, Status.PASS), (1, Status.INCONCLUSIVE), (-1, Status.INCONCLUSIVE)])
+def test_a_file_that_does_not_hold_what_was_captured_is_unsound(off: int, status: Status, tmp_path: Path) -> None:
+    recording = stories.rehome()
+    held = len(recording.wires["slb"].frames)
+    recording.change("CaptureStopped", where={"capture": "slb"}, captured=held + off)
+    verdict = captures(recording, tmp_path)
+    assert verdict.status is status
+    assert off == 0 or f"slb: {held + off} packets were captured, the file holds {held}" in verdict.summary
+
+
 @pytest.mark.parametrize("place", ["begin", "end"])
 def test_a_lost_canary_is_unsound(place: str, tmp_path: Path) -> None:
     recording = stories.rehome()
