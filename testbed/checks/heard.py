@@ -83,6 +83,21 @@ def arrived(run: Run) -> list[Arrived]:
     return [Arrived(packets=packets, stream=stream, sent=sent.get(_key(stream))) for packets, stream in received]
 
 
+def never_arrived(run: Run) -> list[tuple[Packets, RtpStream]]:
+    """Streams that a host sent to another one whose capture holds none of their packets."""
+    found = captures(run)
+    came = {_key(one.stream) for one in arrived(run)}
+    lost = []
+    for host, packets in found.items():
+        streams = rtp_streams(packets)
+        leaves = owned(np.array([stream.src for stream in streams], np.uint32), [run.topology.host(host)])
+        for stream, is_own in zip(streams, leaves, strict=True):
+            receiver = run.topology.host_of(address_text(stream.dst))
+            if is_own and receiver in found and receiver != host and _key(stream) not in came:
+                lost.append((packets, stream))
+    return lost
+
+
 def _key(stream: RtpStream) -> tuple[int, int, int, int, int]:
     return stream.src, stream.sport, stream.dst, stream.dport, stream.ssrc
 
@@ -90,8 +105,10 @@ def _key(stream: RtpStream) -> tuple[int, int, int, int, int]:
 def judge_heard(run: Run, params: HeardParams) -> Verdict:
     check = "heard"
     heard = arrived(run)
+    silent = never_arrived(run)
     figures = figures_of(heard)
-    if not heard:
+    figures["lost"] += sum(len(np.unique(stream.sequence)) for _, stream in silent)
+    if not heard and not silent:
         summary = "no media stream was captured where it arrives"
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     gap_s = params.gap.seconds(run.topology.timers)
@@ -102,6 +119,9 @@ def judge_heard(run: Run, params: HeardParams) -> Verdict:
         worst = max(heard, key=lambda one: one.lost)
         text = f"{lost} packets are missing, {worst.lost} of them of {worst.stream}"
         problems.insert(0, worst.evidence(text, len(worst.stream) - 1))
+    for packets, stream in silent:
+        text = f"{stream}: all {len(np.unique(stream.sequence))} packets are missing"
+        problems.insert(0, Evidence(text=text, capture=packets.file, frame=int(packets.frame[stream.index[0]])))
     if problems:
         proof = first(problems)
         return Verdict(check=check, status=Status.FAIL, summary=proof[0].text, evidence=proof, figures=figures)

@@ -111,3 +111,12 @@ def test_a_call_that_was_asked_for_and_did_not_come_about_fails(tmp_path: Path):
     verdict = judged(recording, tmp_path)
     assert verdict.status is Status.FAIL
     assert "2 of 4 phones got into their call: SEP020000000003 was refused 1004" in verdict.summary
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_stream_of_which_nothing_arrives_is_lost_whole(both: bool, tmp_path: Path):
+    mute = Talk(lost=range(300))
+    verdict = judged(call(mute, mute if both else Talk()), tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "all 300 packets are missing" in verdict.summary
+    assert verdict.figures["lost"] == (600 if both else 300)
