@@ -47,12 +47,10 @@ def judge_config_kept(run: Run, params: ConfigKeptParams) -> Verdict:
     proof = tuple(
         events[-1].proves(f"{phone} read {events[-1]['file']}, the last time") for phone, events in reads.items()
     )
-    where = (
-        f"no request in the captures at {', '.join(vantages)}"
-        if vantages
-        else "no capture at phones or TFTP server to see"
-    )
-    summary = f"{len(reads)} phones kept the URLs they had; {where}"
+    if not vantages:
+        summary = "no capture at phones or TFTP server shows whether a configuration was asked for"
+        return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
+    summary = f"{len(reads)} phones kept the URLs they had; no request in the captures at {', '.join(vantages)}"
     return Verdict(check=check, status=Status.PASS, summary=summary, evidence=first(proof), figures=figures)
 
 

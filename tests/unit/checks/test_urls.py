@@ -278,6 +278,15 @@ def test_a_url_that_changed_fails(tmp_path: Path) -> None:
     assert "services now is http://172.26.1.101/" in verdict.summary
 
 
+def test_without_a_capture_where_requests_pass_nothing_is_shown(tmp_path: Path) -> None:
+    recording = stories.urls_without_slb()
+    for host in [host for host in recording.wires if host.startswith(("phones", "tftp"))]:
+        del recording.wires[host]
+    verdict = config_kept(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "no capture at phones or TFTP server" in verdict.summary
+
+
 @pytest.mark.parametrize("missing", ["FaultConfirmed", "ConfigRead"])
 def test_without_a_fault_or_a_configuration_nothing_is_shown(missing: str, tmp_path: Path) -> None:
     recording = stories.urls_without_slb()
