@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from testbed.sccp.layout import U32, Layout, Records, Text24, Text28, Text32, Text40
+from testbed.sccp.layout import U32, Layout, Octets3, Records, Text24, Text25, Text32, Text40
 from testbed.sccp.message import DOWN, UP, Message, row
 
 
@@ -140,11 +140,12 @@ class DialedNumber(Message):
     call_reference: U32 = 0
 
 
-@row(0x011D, DOWN, "ws chs ndpi; directory numbers of 25 bytes, padded", since=18)
+@row(0x011D, DOWN, "ws chs ndpi; directory numbers of 25 bytes, packed", since=18)
 class DialedNumberVersion18(Message):
-    number: Text28 = ""
+    number: Text25 = ""
     line: U32 = 0
     call_reference: U32 = 0
+    padding: Octets3 = b""
 
 
 @row(0x0112, DOWN, "ws chs")

@@ -141,12 +141,13 @@ Text4 = Annotated[str, Text(4)]
 Text6 = Annotated[str, Text(6)]
 Text16 = Annotated[str, Text(16)]
 Text24 = Annotated[str, Text(24)]
-Text28 = Annotated[str, Text(28)]
+Text25 = Annotated[str, Text(25)]
 Text32 = Annotated[str, Text(32)]
 Text40 = Annotated[str, Text(40)]
 Text48 = Annotated[str, Text(48)]
 Text80 = Annotated[str, Text(80)]
 Text256 = Annotated[str, Text(256)]
+Octets3 = Annotated[bytes, Octets(3)]
 NO_ADDRESS = "0.0.0.0"
 
 

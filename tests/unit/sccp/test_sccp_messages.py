@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sccp_samples import BASIC_ROWS, layouts, sample, shared_data
 
 from testbed.errors import LocalProtocolError, PeerProtocolError
-from testbed.sccp.call_messages import CallInfo, OffHook
+from testbed.sccp.call_messages import CallInfo, DialedNumberVersion18, OffHook
 from testbed.sccp.configuration_messages import (
     Button,
     ButtonTemplateRes,
@@ -172,6 +172,13 @@ def test_real_captures_decode(file, count):
         assert {m.precedence for m in media} == {184}
         told = _tshark(path, "skinny.messageId == 138", "skinny.remoteIpAddr.ipv4")
         assert [m.remote_address for m in media] == told
+        dialed = [m for m in known if isinstance(m, DialedNumberVersion18)]
+        told = _tshark(path, "skinny.messageId == 285", "skinny.dialedNumber", "skinny.callReference")
+        assert dialed
+        assert {(m.number, m.line, m.call_reference) for m in dialed} == {("307", 1, 19805770)}
+        assert all(
+            f"{m.number}\t" in line and str(m.call_reference) in line for m, line in zip(dialed, told, strict=True)
+        )
     else:
         acks = [m for m in known if isinstance(m, RegisterAck)]
         assert [(m.keepalive_interval_s, m.secondary_keepalive_interval_s, m.date_template) for m in acks] == [
