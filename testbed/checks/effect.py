@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from testbed.checks.chance import fewest_hits
 from testbed.checks.facts import FaultWindow
 from testbed.packets import Packets
 from testbed.verdict import Evidence
@@ -25,6 +26,8 @@ HEALTHY_SHARE = 0.1
 """Of units outside the fault that may be hit: a bed under load, another fault's end."""
 MIN_EXPECTED_HITS = 3.0
 """With fewer expected, a share cannot be told from none."""
+OUTSIDE_RATE = 0.5
+"""Of the share measured while it lasted that those before or after it may reach at most."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -248,6 +251,9 @@ def share_effect(units: Units, window: FaultWindow, *, share: float, word: str) 
         absent.append(f"only {total} packets {units.where}: too few to see {share:.2%} {word}")
     elif not hits:
         absent.append(f"none of {total} packets {units.where} shows it")
+    elif hits < (fewest := fewest_hits(total, share)):
+        text = f"{hits} of {total} packets {units.where} {word}: {fewest} at least of {share:.2%}"
+        absent.append(text)
     elif abs(measured - share) > tolerance:
         absent.append(f"{measured:.2%} {word} {units.where}, asked for {share:.2%}")
     shown = np.flatnonzero(units.hit & (units.time_s >= window.began_s) & (units.time_s <= window.healed_s))
@@ -275,9 +281,11 @@ def _named(before: Mask, during: Mask, after: Mask) -> tuple[tuple[str, Mask], .
 def _outside(where: str, word: str, share: float, counts: Mapping[str, tuple[int, int]]) -> list[str]:
     """Before and after the fault a tenth of it at most; and enough packets after it to tell."""
     doubts = []
+    during = counts["during"]
     for name in ("before", "after"):
         total, hits = counts[name]
-        if hits > 1 + HEALTHY_SHARE * share * total:
+        often = during[1] * total * OUTSIDE_RATE < hits * during[0]
+        if hits > 1 + HEALTHY_SHARE * share * total or (hits and often):
             doubts.append(f"{hits} of {total} packets {where} {word} {name} it: " + _MEANING[name])
     total, _ = counts["after"]
     if total * share < MIN_EXPECTED_HITS:

@@ -1,0 +1,64 @@
+"""A share of packets that a fault hits by chance: told from packets that strayed without it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.random import Generator, default_rng
+
+from testbed.checks.effect import Part, Units, share_effect
+from testbed.checks.facts import FaultWindow, Seen
+from testbed.history import Event
+
+CONFIRMED = Seen(index=0, event=Event(time_s=10, host="testbed", name="FaultConfirmed", data={"target": "web-1"}))
+WINDOW = FaultWindow(
+    kind="loss",
+    target="web-1",
+    hosts=("web-1",),
+    parameters={},
+    began_s=10,
+    effect_s=10.01,
+    healing_s=20,
+    healed_s=20.01,
+    confirmed=CONFIRMED,
+    healed=None,
+)
+PARTS = {"before": (0.0, 9.9), "during": (10.02, 19.99), "after": (20.1, 29.9)}
+
+
+def measured(hit: dict[str, np.ndarray], share: float) -> Part:
+    times = [np.linspace(*PARTS[part], len(flags)) for part, flags in hit.items()]
+    units = Units.ordered("into web-1", np.concatenate(times), np.concatenate(list(hit.values())))
+    return share_effect(units, WINDOW, share=share, word="lost")
+
+
+def stray(total: int, count: int = 1) -> np.ndarray:
+    flags = np.zeros(total, bool)
+    flags[total // 2 : total // 2 + count] = True
+    return flags
+
+
+@pytest.mark.parametrize(("share", "total"), [(0.05, 65), (0.01, 306), (0.005, 604)])
+@pytest.mark.parametrize("strays", [{"during"}, {"before", "during"}, {"before", "during", "after"}])
+def test_strays_prove_no_loss(share: float, total: int, strays: set[str]) -> None:
+    part = measured({name: stray(total, int(name in strays)) for name in PARTS}, share)
+    assert part.doubts
+    assert part.began is None
+
+
+def test_strays_outside_at_the_rate_of_the_fault_are_a_doubt() -> None:
+    part = measured({"before": stray(65, 1), "during": stray(65, 2), "after": stray(65, 0)}, 0.05)
+    assert not part.doubts
+    part = measured({"before": stray(40, 1), "during": stray(65, 2), "after": stray(65, 0)}, 0.05)
+    assert any("before it" in doubt for doubt in part.doubts)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+def test_a_real_loss_is_proved(share: float) -> None:
+    chance: Generator = default_rng(5)
+    proofs = 0
+    for _ in range(500):
+        hit = {"before": stray(200, 0), "during": chance.random(400) < share, "after": stray(200, 0)}
+        part = measured(hit, share)
+        proofs += not part.doubts and part.began is not None
+    assert proofs >= 495
