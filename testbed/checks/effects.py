@@ -7,6 +7,7 @@ proved as the kind that it is made from, or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from testbed.checks.base import CheckKind, Params
@@ -102,7 +103,8 @@ def _effect(observed: Observed, window: FaultWindow) -> Effect:
     known = {host.name for host in observed.run.topology.hosts}
     if strangers := [host for host in window.hosts if host not in known]:
         return Effect(window=window, doubts=(f"the bed has no host {', '.join(strangers)}",))
-    return proof(observed, window)
+    effect = proof(observed, window)
+    return replace(effect, doubts=(window.residue, *effect.doubts)) if window.residue else effect
 
 
 def effect_of(run: Run, window: FaultWindow) -> Effect | None:

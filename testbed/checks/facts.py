@@ -99,6 +99,14 @@ class FaultWindow:
         its confirmation, which the engine dates by its beginning at times."""
         return max(self.effect_s, self.confirmed.time_s)
 
+    @property
+    def residue(self) -> str:
+        """What its healing left behind, in words; empty where that is nothing."""
+        left = self.healed.event.get("residue") if self.healed else None
+        if not left:
+            return ""
+        return f"its healing left behind: {'; '.join(map(str, left)) if isinstance(left, list) else left}"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.confirmed['target']}"
 

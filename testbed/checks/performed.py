@@ -19,6 +19,10 @@ def judge_steps(run: Run, params: StepsParams) -> Verdict:
         event.proves(f"{event['fact']} was awaited in vain; last seen: {event['last_seen'] or 'nothing'}")
         for event in missed
     ]
+    problems += [
+        event.proves(f"{event['kind']} {event['target']} failed: {event['error'] or 'no reason on record'}")
+        for event in seen(run, "FaultFailed", "FaultUnsupported")
+    ]
     absent = [name for name in ("StepsStarted", "StepsEnded") if not seen(run, name)]
     problems += [Evidence(text=f"the run was cut short: no {name}") for name in absent]
     intended, confirmed = _intended(run), len(seen(run, "FaultConfirmed"))

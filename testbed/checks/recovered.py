@@ -114,6 +114,10 @@ def _problems(run: Run, state: _State) -> tuple[list[str], list[Evidence]]:
     if state.failing:
         parts.append(f"not answered as before: {some([str(hop) for hop in state.failing])}")
         proof += [hop.last.proves(run, "the last request that ended") for hop in state.failing if hop.last]
+    for window in state.windows:
+        if window.residue and window.healed:
+            parts.append(f"{window}: {window.residue}")
+            proof.append(window.healed.proves(f"{window}: {window.residue}"))
     if state.missed and not parts:
         parts.append(f"not steady: {state.missed['detail']}")
         proof.append(state.missed.proves("missed"))

@@ -7,7 +7,9 @@ import stories
 from recordings import Recording
 
 from testbed.checks import judge_expectation
+from testbed.checks.effects import EffectsParams
 from testbed.checks.performed import StepsParams
+from testbed.checks.recovered import RecoveredParams
 from testbed.checks.registration import SteadyParams
 from testbed.judge import exit_code, judge
 from testbed.verdict import Status, Verdict
@@ -80,3 +82,24 @@ def test_how_far_a_fault_was_off_its_time_is_said(early_s: float, said: str, tmp
     verdict = steps(recording, tmp_path)
     assert verdict.summary == f"all performed, 1 faults confirmed, at most {said} off their times"
     assert verdict.figures["off_schedule_p95_s"] == pytest.approx(abs(early_s), abs=1e-5)
+
+
+def test_a_fault_that_failed_is_inconclusive_whatever_was_confirmed(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.event(4.0, "testbed", "FaultFailed", fault_id="1", kind="kill", target="ccm-1", error="no engine")
+    verdict = steps(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert verdict.summary == "kill ccm-1 failed: no engine"
+
+
+def test_a_fault_that_left_something_behind_is_not_proved_and_nothing_recovered(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    asked = [("effects", EffectsParams()), ("recovered", RecoveredParams())]
+    whole = {verdict.check: verdict.status for verdict in judge(recording.write(tmp_path / "1"), asked)}
+    assert whole["effects"] is Status.PASS
+    recording.change("FaultHealed", residue=["ccm-1: table testbed is still there"])
+    verdicts = {verdict.check: verdict for verdict in judge(recording.write(tmp_path / "2"), asked)}
+    assert verdicts["effects"].status is Status.INCONCLUSIVE
+    assert "table testbed is still there" in verdicts["effects"].summary
+    assert verdicts["recovered"].status is Status.FAIL
+    assert "table testbed is still there" in verdicts["recovered"].summary
