@@ -61,14 +61,17 @@ def parse_event(line: str) -> Event | None:
 class History:
     """All events of a run in order of time; an event's index in it is how evidence names it."""
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    def __init__(self, events: Iterable[Event], unread: int = 0) -> None:
         self.events = sorted(events, key=lambda event: event.time_s)
+        self.unread = unread
+        """Lines of the file that hold no event: something happened that nobody knows of."""
 
     @classmethod
     def read(cls, path: Path) -> History:
-        """Read ``history.jsonl``; lines that are no events (a file cut short by a full disk) are passed over."""
-        text = path.read_text(encoding="utf-8", errors="replace")
-        return cls(event for event in map(parse_event, text.splitlines()) if event is not None)
+        """Read ``history.jsonl``; lines that are no events (a file cut short by a full disk) are counted."""
+        lines = [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if line.strip()]
+        events = [event for event in map(parse_event, lines) if event is not None]
+        return cls(events, unread=len(lines) - len(events))
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)

@@ -81,12 +81,18 @@ def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]
     unsound = [problem for problems in soundness(run).problems.values() for problem in problems]
     verdicts = []
     for kind, params in every:
-        doubts = [*(unsound if rests_on_packets(kind) else ()), *unproved(run, kind, params)]
+        doubts = [*unread(run), *(unsound if rests_on_packets(kind) else ()), *unproved(run, kind, params)]
         verdicts.append(judge_expectation(run, kind, params, doubts, absent(run, kind, params)))
     if not expectations:
         summary = "the scenario expects nothing"
         verdicts.append(Verdict(check="expectations", status=Status.INCONCLUSIVE, summary=summary))
     return verdicts
+
+
+def unread(run: Run) -> list[Evidence]:
+    """Lines of the history that hold no event: whatever is judged might have failed by one of them."""
+    count = run.history.unread
+    return [Evidence(text=f"{count} lines of history.jsonl cannot be read")] if count else []
 
 
 def unproved(run: Run, kind: str, params: Params) -> list[Evidence]:

@@ -211,6 +211,7 @@ class Recording:
             self.event(at_s, "testbed", "SteadyStateReached", when=when, registered=count, expected=count)
         self.event(begin_s, "testbed", "StepsStarted")
         self.event(end_s, "testbed", "StepsEnded")
+        self.event(end_s + 3600.0, "testbed", "RunEnded")
 
     def fault(
         self,

@@ -25,6 +25,11 @@ def judge_steps(run: Run, params: StepsParams) -> Verdict:
     ]
     absent = [name for name in ("StepsStarted", "StepsEnded") if not seen(run, name)]
     problems += [Evidence(text=f"the run was cut short: no {name}") for name in absent]
+    if not absent and not seen(run, "RunEnded"):
+        problems.append(Evidence(text="the run was cut short: no RunEnded"))
+    awaited, known = _awaited(run), len(seen(run, "FactSeen")) + len(missed)
+    if known < awaited:
+        problems.append(Evidence(text=f"{known} of {awaited} awaited facts are on record"))
     intended, confirmed = _intended(run), len(seen(run, "FaultConfirmed"))
     if confirmed < intended:
         problems.append(Evidence(text=f"{confirmed} of {intended} faults were confirmed"))
@@ -47,6 +52,14 @@ def _off_schedule_s(run: Run) -> list[float]:
         for event in seen(run, "FaultConfirmed")
         if event["effect_s"] is not None and event["scheduled_s"] is not None
     ]
+
+
+def _awaited(run: Run) -> int:
+    """Facts that the scenario's steps wait for, before they begin (``after``) or to end (``until``, which may be a time instead)."""
+    steps = run.scenario.get("steps")
+    own = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    ends = [str(step.get("until") or "") for step in own]
+    return sum(1 for step in own if step.get("after")) + sum(1 for end in ends if end[:1].isalpha())
 
 
 def _intended(run: Run) -> int:

@@ -103,3 +103,42 @@ def test_a_fault_that_left_something_behind_is_not_proved_and_nothing_recovered(
     assert "table testbed is still there" in verdicts["effects"].summary
     assert verdicts["recovered"].status is Status.FAIL
     assert "table testbed is still there" in verdicts["recovered"].summary
+
+
+AWAITED = """scenario: by-hand
+steps:
+- inject: {kill: ccm-1}
+  until: rehomed
+- after: returned
+- inject: {kill: ccm-1}
+  until: 9s
+"""
+
+
+@pytest.mark.parametrize(("facts", "status"), [(2, Status.PASS), (1, Status.INCONCLUSIVE), (0, Status.INCONCLUSIVE)])
+def test_every_awaited_fact_must_be_on_record(facts: int, status: Status, tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.scenario = AWAITED.removesuffix("- inject: {kill: ccm-1}\n  until: 9s\n")
+    for fact in ("rehomed", "returned")[:facts]:
+        recording.event(8.0, "testbed", "FactSeen", fact=fact)
+    verdict = steps(recording, tmp_path / "1")
+    assert verdict.status is status, verdict.summary
+    recording.scenario = AWAITED
+    assert ("awaited facts" in steps(recording, tmp_path / "2").summary) is (facts < 2)
+
+
+def test_a_run_that_does_not_say_it_ended_was_cut_short(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.drop("RunEnded")
+    verdict = steps(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert verdict.summary == "the run was cut short: no RunEnded"
+
+
+def test_lines_of_the_history_that_cannot_be_read_take_every_pass(tmp_path: Path) -> None:
+    run = stories.rehome().write(tmp_path)
+    file = tmp_path / "history.jsonl"
+    file.write_text(file.read_text(encoding="utf-8") + '{"time_s": 5, "host": "phones\n', encoding="utf-8")
+    verdicts = judge(run, [("steady", SteadyParams())])
+    assert {verdict.status for verdict in verdicts} == {Status.INCONCLUSIVE}
+    assert any("1 lines of history.jsonl cannot be read" in verdict.summary for verdict in verdicts)

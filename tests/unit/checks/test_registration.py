@@ -149,6 +149,7 @@ def test_a_server_that_the_slb_no_longer_knows_is_not_recovered(tmp_path: Path) 
 def test_an_slb_that_says_nothing_afterwards_has_no_server_up_unless_the_run_was_cut_short(tmp_path: Path) -> None:
     recording = stories.standby()
     recording.drop("SlbState", when="after")
+    recording.drop("RunEnded")
     assert recovered(recording, tmp_path / "1").status is Status.INCONCLUSIVE
     recording.event(13.6, "testbed", "RunEnded")
     assert recovered(recording, tmp_path / "2").status is Status.FAIL
