@@ -8,6 +8,7 @@ carry it is somebody else's, and stays.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from testbed.roles.holder import RECORDS
 from testbed.roles.namespace import MARK, QDISC_HANDLE, run
 
 _FAILURES = (RuntimeError, OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError)
+_OURS = re.compile(rf"{MARK}[a-z0-9_]+_[0-9a-f]{{8}}(?![0-9a-zA-Z])")
+"""The mark and a whole id of a fault: a user's own table may begin with the mark, too."""
 _GONE = ("No such file", "Cannot find", "does not exist")
 
 
@@ -88,7 +91,7 @@ def _marked(held: list[str]) -> list[list[str]]:
     commands = [
         ["nft", "delete", "table", family, name]
         for family, name in tables
-        if name.startswith(MARK) and not (own and name.startswith(own))
+        if _OURS.match(name) and not (own and name.startswith(own))
     ]
     if held:
         return commands

@@ -11,7 +11,13 @@ import pytest
 
 from testbed.roles import remains
 
-FOREIGN = {("netdev", "operator"), ("inet", "testbedlike"), ("ip", "my_testbed_cut_1")}
+FOREIGN = {
+    ("netdev", "operator"),
+    ("inet", "testbedlike"),
+    ("inet", "testbed_mine"),
+    ("ip", "testbed_my_cut_1"),
+    ("ip", "my_testbed_cut_1"),
+}
 
 
 class Kernel:
@@ -85,12 +91,12 @@ def cut(fault_id: str) -> list[str]:
 def test_faults_of_dead_holders_are_undone_by_their_records_newest_first(
     kernel: Kernel, records: Path, processes: Path
 ):
-    kernel.tables |= {("netdev", "testbed_cut_1"), ("netdev", "testbed_cut_2")}
-    record(records, "cut-1", 99, cut("cut-1"), age_s=5)
-    record(records, "cut-2", 8, cut("cut-2"))
+    kernel.tables |= {("netdev", "testbed_cut_00000001"), ("netdev", "testbed_cut_00000002")}
+    record(records, "cut-00000001", 99, cut("cut-00000001"), age_s=5)
+    record(records, "cut-00000002", 8, cut("cut-00000002"))
     done = remains.heal(records, processes)
-    assert done == {"healed": ["cut-2", "cut-1"], "held": [], "left": []}
-    assert kernel.log[:2] == [" ".join(cut("cut-2")), " ".join(cut("cut-1"))]
+    assert done == {"healed": ["cut-00000002", "cut-00000001"], "held": [], "left": []}
+    assert kernel.log[:2] == [" ".join(cut("cut-00000002")), " ".join(cut("cut-00000001"))]
     assert kernel.tables == FOREIGN
     assert list(records.iterdir()) == []
 
@@ -98,20 +104,20 @@ def test_faults_of_dead_holders_are_undone_by_their_records_newest_first(
 def test_what_a_living_holder_holds_stays_and_so_does_what_may_belong_to_it(
     kernel: Kernel, records: Path, processes: Path
 ):
-    kernel.tables |= {("netdev", "testbed_delay_1_out0"), ("ip", "testbed_cut_9")}
-    record(records, "delay-1", 7, cut("delay-1"))
+    kernel.tables |= {("netdev", "testbed_delay_00000001_out0"), ("ip", "testbed_cut_00000009")}
+    record(records, "delay-00000001", 7, cut("delay-00000001"))
     done = remains.heal(records, processes)
-    assert done == {"healed": [], "held": ["delay-1"], "left": []}
-    assert kernel.tables == FOREIGN | {("netdev", "testbed_delay_1_out0")}
+    assert done == {"healed": [], "held": ["delay-00000001"], "left": []}
+    assert kernel.tables == FOREIGN | {("netdev", "testbed_delay_00000001_out0")}
     assert kernel.qdiscs["eth0"] == "7e57:"
     assert "testbed_12ab34c" in kernel.links
-    assert (records / "delay-1.json").exists()
+    assert (records / "delay-00000001.json").exists()
 
 
 def test_without_records_the_mark_is_enough_and_what_does_not_carry_it_is_not_ours(
     kernel: Kernel, records: Path, processes: Path
 ):
-    kernel.tables.add(("ip", "testbed_loss_12_in0"))
+    kernel.tables.add(("ip", "testbed_loss_00000012_in0"))
     done: dict[str, Any] = remains.heal(records / "none", processes)
     assert done == {"healed": [], "held": [], "left": []}
     assert kernel.tables == FOREIGN
@@ -122,8 +128,8 @@ def test_without_records_the_mark_is_enough_and_what_does_not_carry_it_is_not_ou
 def test_a_record_that_does_not_parse_is_dropped_and_its_fault_goes_by_the_mark(
     kernel: Kernel, records: Path, processes: Path
 ):
-    kernel.tables.add(("netdev", "testbed_cut_1"))
-    (records / "cut-1.json").write_text('{"id": "cut-1", "pi')
+    kernel.tables.add(("netdev", "testbed_cut_00000001"))
+    (records / "cut-00000001.json").write_text('{"id": "cut-00000001", "pi')
     assert remains.heal(records, processes)["left"] == []
     assert kernel.tables == FOREIGN
     assert list(records.iterdir()) == []
@@ -132,11 +138,11 @@ def test_a_record_that_does_not_parse_is_dropped_and_its_fault_goes_by_the_mark(
 def test_a_rule_that_is_gone_already_counts_as_healed_and_one_that_stays_is_named(
     kernel: Kernel, records: Path, processes: Path
 ):
-    kernel.tables.add(("netdev", "testbed_cut_2"))
-    kernel.refuses.add(" ".join(cut("cut-2")))
-    record(records, "cut-1", 99, cut("cut-1"))
-    record(records, "cut-2", 99, cut("cut-2"))
+    kernel.tables.add(("netdev", "testbed_cut_00000002"))
+    kernel.refuses.add(" ".join(cut("cut-00000002")))
+    record(records, "cut-00000001", 99, cut("cut-00000001"))
+    record(records, "cut-00000002", 99, cut("cut-00000002"))
     done = remains.heal(records, processes)
-    assert done["healed"] == ["cut-1"]
-    assert done["left"][-1] == "left: table netdev testbed_cut_2"
-    assert (records / "cut-2.json").exists()
+    assert done["healed"] == ["cut-00000001"]
+    assert done["left"][-1] == "left: table netdev testbed_cut_00000002"
+    assert (records / "cut-00000002.json").exists()
