@@ -46,11 +46,13 @@ def file_of(bed: str) -> Path:
 
 
 def read(bed: str) -> Journal:
-    """A bed's journal; one that is missing is an empty one."""
+    """A bed's journal. One that is missing is an empty one; one that is there and cannot be read is a damaged one."""
     try:
         return parse(file_of(bed).read_text(encoding="utf-8", errors="replace").splitlines())
-    except OSError:
+    except FileNotFoundError:
         return Journal()
+    except OSError:
+        return Journal(damaged=1)
 
 
 def parse(lines: Iterable[str]) -> Journal:
@@ -68,7 +70,7 @@ def parse(lines: Iterable[str]) -> Journal:
                 journal.open.pop(str(record["id"]), None)
             else:
                 journal.damaged += 1
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             journal.damaged += 1
     return journal
 

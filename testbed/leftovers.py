@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -207,4 +208,6 @@ def _restore(bed: str, spared: Iterable[Entry]) -> None:
     file = journal.file_of(bed)
     new = file.with_suffix(".new")
     new.write_text("".join(journal.intended(entry) + "\n" for entry in spared), encoding="utf-8")
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
     new.rename(file)

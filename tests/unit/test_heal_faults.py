@@ -179,3 +179,14 @@ def test_a_bed_is_gone_once_nothing_new_has_appeared_for_a_while(engine: Engine,
     assert [line.partition("removed ")[2] for line in said] == ["3 containers", "1 networks"]
     assert not journal.file_of(BED).parent.exists()
     assert not mark.file.exists()
+
+
+def test_with_a_folder_in_place_of_the_journal_the_labels_heal_and_the_journal_is_a_file_again(engine: Engine):
+    journal.file_of(BED).mkdir()
+    (journal.file_of(BED) / "x").touch()
+    engine.workloads["ccm-1"] = "paused"
+    heal()
+    assert engine.workloads["ccm-1"] == "running"
+    assert {"heal ccm-1-nic", "heal ccm-bk-nic", "heal web-1-nic"} <= set(engine.log)
+    assert journal.file_of(BED).is_file()
+    assert journal.read(BED) == journal.Journal()

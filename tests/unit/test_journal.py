@@ -45,6 +45,7 @@ def test_healed_without_an_intent_is_no_damage():
         '{"what": "other", "id": "cut-1"}',
         json.dumps({**json.loads(journal.intended(CUT)), "workloads": ["x"]}),
         journal.intended(CUT)[:-9],
+        "[" * 100_000,
     ],
 )
 def test_a_line_that_does_not_parse_is_counted_and_spoils_no_other(line: str):
@@ -96,3 +97,12 @@ def test_an_entry_says_what_undoes_each_act(kind: str, workloads: tuple, nics: t
     undoing = journal.undoing(fault_of(kind, "ccm-1", **parameters).plan(topology(), "id").acts)
     assert (undoing["workloads"], undoing["nics"]) == (workloads, nics)
     assert tuple(host for host, _ in undoing["roles"]) == roles
+
+
+def test_a_journal_that_is_there_and_cannot_be_read_is_damaged_not_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("TESTBED_HOME", str(tmp_path))
+    assert journal.read("b") == journal.Journal()
+    journal.file_of("b").mkdir(parents=True)
+    assert journal.read("b") == journal.Journal(damaged=1)
