@@ -37,7 +37,7 @@ def main() -> int:
     if bed is None:
         return 1
     _answer(reply)
-    _wait(request["bed"], reply["ends_s"])
+    _wait(request["bed"], time.monotonic() + max(0.0, reply["ends_s"] - time.time()))
     bed.close()
     return 0
 
@@ -66,8 +66,8 @@ def _held(request: dict[str, Any]) -> tuple[Bed, dict[str, Any]]:
 
 
 def _wait(bed: str, ends_s: float) -> None:
-    """Until the lease ends, or we are asked to end, or the bed is no more."""
-    while (left_s := ends_s - time.time()) > 0 and state.bed_folder(bed).exists():
+    """Until the lease ends (monotonic seconds: no clock that is set changes it), or we are asked to end, or the bed is no more."""
+    while (left_s := ends_s - time.monotonic()) > 0 and state.bed_folder(bed).exists():
         if signal.sigtimedwait({signal.SIGTERM}, min(left_s, LOOK_S)):
             return
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from testbed import claims, journal, leftovers
+from testbed import claims, journal, leftovers, state
 from testbed.claims import Mark
 from testbed.document import known_words
 from testbed.duration import parse_duration
@@ -109,7 +109,7 @@ def add(topology: Topology, fault: Fault, for_s: float) -> dict[str, Any]:
         "parameters": fault.model_dump(mode="json", by_alias=True, exclude={"at"}),
         "for_s": for_s,
     }
-    holder = claims.detached([HOLDER], topology.bed, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = claims.detached([HOLDER, topology.bed], topology.bed, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdin is not None
     assert holder.stdout is not None
     try:
@@ -117,6 +117,7 @@ def add(topology: Topology, fault: Fault, for_s: float) -> dict[str, Any]:
         holder.stdin.close()
         answered = select.select([holder.stdout], [], [], EFFECT_TIMEOUT_S)[0]
         reply = json.loads((answered and holder.stdout.readline()) or "{}")
+        why = f"did not take effect within {EFFECT_TIMEOUT_S:g} s" if not answered else "did not: its holder ended"
     except BaseException:
         holder.send_signal(signal.SIGTERM)
         raise
@@ -124,7 +125,7 @@ def add(topology: Topology, fault: Fault, for_s: float) -> dict[str, Any]:
         return dict(reply)
     holder.send_signal(signal.SIGTERM)
     raise _REFUSALS.get(reply.get("error"), EngineError)(
-        reply.get("message") or f"{fault} did not take effect within {EFFECT_TIMEOUT_S:g} s",
+        reply.get("message") or f"{fault} {why}",
         hint=reply.get("hint") or f"`testbed fault ls`, and {claims.log_file(topology.bed)}",
     )
 
@@ -164,8 +165,44 @@ def heal(bed: str, ids: Sequence[str], say: leftovers.Say) -> list[str]:
         last_seen=lambda: ", ".join(claims.holder_of(mark) for mark in asked if mark.file.exists()),
         poll_s=POLL_S,
     )
+    if not ids or wanted - {mark.id for mark in asked}:
+        end_unclaimed(bed)
     leftovers.heal_faults(bed, "", say, only=ids or None)
     return chosen + (["whatever the journal did not tell"] if held.damaged and not ids else [])
+
+
+def end_unclaimed(bed: str) -> None:
+    """End the holders of this bed whose claims somebody removed, each by SIGTERM; NotReady names those that go on."""
+
+    def living() -> list[int]:
+        owners = {claims.owner_of(mark) for mark in claims.marks(bed)}
+        return [pid for pid in holders(bed) if pid not in owners]
+
+    for pid in living():
+        with contextlib.suppress(ProcessLookupError), _handle(pid) as process:
+            if pid in holders(bed):
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+    wait_until(
+        lambda: not living(),
+        awaited="the end of those that hold the faults",
+        timeout_s=HEAL_TIMEOUT_S,
+        last_seen=lambda: ", ".join(f"process {pid}" for pid in living()),
+        poll_s=POLL_S,
+    )
+
+
+def holders(bed: str, processes: Path = Path("/proc")) -> list[int]:
+    """The processes of this home that hold faults in this bed, claimed or not."""
+    found = []
+    home = f"TESTBED_HOME={state.home()}".encode()
+    for folder in processes.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                ours = words[-3:-1] == [HOLDER.encode(), bed.encode()]
+                if ours and home in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return found
 
 
 def _ask_to_end(mark: Mark) -> None:

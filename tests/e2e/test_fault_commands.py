@@ -180,7 +180,7 @@ def test_with_a_journal_of_garbage_all_is_healed_and_what_is_not_ours_is_still_t
         for pid in processes(word):
             os.kill(pid, signal.SIGKILL)
     journal.file_of(NAME).write_bytes(os.urandom(500))
-    bed.in_nic("web-1", "nft", "add", "table", "ip", "testbed_cut_left_over")
+    bed.in_nic("web-1", "nft", "add", "table", "ip", "testbed_cut_1ef70e44")
     assert len(bed.tables("web-1")) == len(foreign) + 2
     outcome = bed.fault("heal")
     assert outcome.status == 0, describe(outcome)

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 from test_topology import topology
 
-from testbed import claims, journal, standing_faults
-from testbed.errors import UsageError
+from testbed import claims, fault_holder, journal, standing_faults, state
+from testbed.errors import EngineError, UsageError
 from testbed.faults import KINDS, fault_of
 from testbed.journal import Entry, Journal
 from testbed.waiting import wait_until
@@ -138,3 +140,42 @@ def test_a_holder_is_asked_to_end_by_sigterm(home: Path):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_a_holder_whose_claim_was_removed_is_ended_and_one_of_another_bed_is_not(home: Path):
+    script = "import time; time.sleep(60)"
+    environment = {**os.environ, "TESTBED_HOME": str(home)}
+    ours, other = (
+        subprocess.Popen([sys.executable, "-c", script, standing_faults.HOLDER, bed], env=environment)
+        for bed in ("b", "c")
+    )
+    try:
+        for bed in ("b", "c"):
+            wait_until(lambda bed=bed: bool(standing_faults.holders(bed)), awaited="its start", timeout_s=5)
+        reaper = threading.Thread(target=ours.wait)
+        reaper.start()
+        standing_faults.heal("b", [], lambda line: None)
+        reaper.join(5)
+        assert ours.returncode == -signal.SIGTERM
+        assert other.poll() is None
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()
+
+
+def test_a_holder_that_ends_without_a_word_is_no_timeout(home: Path, monkeypatch: pytest.MonkeyPatch):
+    def crashing(words: list[str], bed: str, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", "input()"], stdin=stdin, stdout=stdout)
+
+    monkeypatch.setattr(claims, "detached", crashing)
+    with pytest.raises(EngineError, match="its holder ended"):
+        standing_faults.add(topology(), fault_of("cut", "ccm-1"), 5.0)
+
+
+def test_a_lease_goes_on_whatever_the_wall_clock_says(home: Path, monkeypatch: pytest.MonkeyPatch):
+    state.bed_folder("b").mkdir(parents=True)
+    monkeypatch.setattr(fault_holder.time, "time", lambda: 9e12)
+    began_s = time.monotonic()
+    fault_holder._wait("b", began_s + 0.3)
+    assert 0.3 <= time.monotonic() - began_s < 3
