@@ -49,6 +49,9 @@ def _calls(bed: Bed, device: str) -> list[str]:
 
 def _seconds(bed: Bed, text: str) -> float:
     try:
-        return parse_duration(text).seconds(bed.topology.timers)
+        length_s = parse_duration(text).seconds(bed.topology.timers)
     except ValueError as error:
         raise UsageError(f"--for {text}: {error}", hint="for example 20s") from None
+    if length_s <= 0:
+        raise UsageError(f"--for {text}: must be longer than nothing", hint="for example 20s")
+    return length_s

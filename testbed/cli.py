@@ -540,7 +540,10 @@ def fault_add(kind: str, target: str, parameters: tuple[str, ...], length: str, 
     chosen = standing_faults.fault_from(kind, target, parameters)
     reply = standing_faults.add(bed.topology, chosen, for_s)
     left_s = max(0.0, reply["ends_s"] - reply["effect_s"])
-    show.rows([{"id": reply["id"], "kind": kind, "target": target, "hosts": reply["hosts"], "for_s": left_s}], output)
+    show.rows(
+        [{"id": reply["id"], "kind": kind, "target": target, "hosts": reply["hosts"], "for_s": round(left_s, 1)}],
+        output,
+    )
     show.say(
         f"{chosen} has taken effect; it heals by itself in {left_s:.0f} s, or now: "
         f"`testbed fault heal {reply['id']} --name {name}`"
@@ -556,7 +559,10 @@ def fault_ls(name: str, output: str) -> int:
     from testbed import journal, show, standing_faults
 
     attach(name)
-    show.rows(standing_faults.rows(name), output, columns=["id", "kind", "target", "parameters", "ends_in_s", "holder"])
+    rows = standing_faults.rows(name)
+    show.rows(rows, output, columns=["id", "kind", "target", "parameters", "ends_in_s", "holder"])
+    if any(row["holder"] == "nobody" for row in rows):
+        show.warning(f"nobody answers for some of them: `testbed fault heal --name {name}` heals them")
     if journal.read(name).damaged:
         show.warning(f"the journal does not parse: `testbed fault heal --name {name}` heals everything, by labels")
     return errors.EXIT_OK

@@ -18,6 +18,8 @@ from testbed.faults.base import Way
 from testbed.topology import Host, Role, Topology
 
 PROTOCOLS = ("tcp", "udp", "icmp")
+MAX_LENGTH = 200
+"""Of a target, in characters; errors show no more of it."""
 BOTH: tuple[Way, ...] = ("in", "out")
 
 _TARGET = re.compile(
@@ -60,9 +62,10 @@ class _Side:
 
 def places(topology: Topology, words: str, ways: tuple[Way, ...] = BOTH) -> tuple[Place, ...]:
     """The places these words mean, one a host; UsageError says what is wrong with them and lists what is known."""
-    match = _TARGET.fullmatch(words.strip())
+    words = words.strip()
+    match = _TARGET.fullmatch(words) if words.isprintable() and len(words) <= MAX_LENGTH else None
     if not match:
-        raise UsageError(f"{words!r} is no target", hint=_EXAMPLES)
+        raise UsageError(f"{words[:MAX_LENGTH]!r} is no target", hint=_EXAMPLES)
     protocol, port = _traffic(match["protocol"], match["port"])
     left = _side(topology, match["left"].strip())
     if match["arrow"] is None:

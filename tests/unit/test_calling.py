@@ -58,5 +58,7 @@ def test_a_phone_that_cannot_call_and_a_time_that_is_none_are_refused():
         called(StandIn([], ok=False))
     with pytest.raises(UsageError, match="--for soon"):
         called(StandIn([]), "soon")
+    with pytest.raises(UsageError, match="--for 0s: must be longer"):
+        called(StandIn([]), "0s")
     with pytest.raises(UsageError, match="no phone 'SEP9'"):
         calling.call(cast(Bed, StandIn([])), "SEP9", "1003", None)

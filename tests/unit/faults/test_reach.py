@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from recordings import bed
 
+from testbed.errors import UsageError
 from testbed.faults.reach import End, end_of, end_of_phone, kept_apart, phones_kept_from
 from testbed.faults.target import places
 
@@ -60,3 +61,16 @@ def test_hosts_are_kept_apart_where_packets_between_them_are_meant(words: str, o
 def test_a_phone_speaks_by_its_own_address_behind_its_hosts_nic():
     assert end_of_phone(TOPOLOGY, PHONES[1]) == End(host="phones-1", addresses=("172.26.16.2",))
     assert end_of(SLB) == End(host="slb", addresses=("172.26.1.1", "172.26.1.2"))
+
+
+def test_white_space_around_a_target_is_nothing_and_control_characters_in_it_are_refused():
+    assert places(TOPOLOGY, " ccm-1\n") == places(TOPOLOGY, "ccm-1")
+    for words in ("ccm-1\n<->phones", "ccm-1\x1b[2J", "phones<->\tccm-1"):
+        with pytest.raises(UsageError, match="is no target"):
+            places(TOPOLOGY, words)
+
+
+def test_an_error_shows_no_more_of_a_target_than_fits():
+    with pytest.raises(UsageError) as caught:
+        places(TOPOLOGY, "x" * 100_000)
+    assert len(caught.value.message) < 300
