@@ -145,10 +145,13 @@ class Bed:
         """The bed of this name that is up; UsageError lists those that are."""
         topology = state.read_topology(name)
         if topology is None or not containers.containers(name):
-            known = sorted({c.bed for c in containers.containers()})
+            runs = {mark.bed for mark in claims.marks() if mark.what == "bed"}
+            known = sorted({c.bed for c in containers.containers()} - runs)
             raise UsageError(
                 f"no bed named {name!r} is up",
-                hint="up: " + ", ".join(known) if known else "`testbed up` brings one up",
+                hint=f"add --name NAME, of those that are up: {', '.join(known)}"
+                if known
+                else "`testbed up` brings one up",
             )
         bed = cls(topology, recorder, progress)
         bed.discover()

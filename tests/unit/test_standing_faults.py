@@ -10,15 +10,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from test_topology import topology
 
-from testbed import claims, fault_holder, journal, standing_faults, state
+from testbed import bed, claims, fault_holder, journal, standing_faults, state
 from testbed.errors import EngineError, UsageError
 from testbed.faults import KINDS, fault_of
 from testbed.journal import Entry, Journal
+from testbed.live import Recorder
 from testbed.waiting import wait_until
 
 
@@ -179,3 +181,14 @@ def test_a_lease_goes_on_whatever_the_wall_clock_says(home: Path, monkeypatch: p
     began_s = time.monotonic()
     fault_holder._wait("b", began_s + 0.3)
     assert 0.3 <= time.monotonic() - began_s < 3
+
+
+def test_a_bed_that_is_not_up_is_answered_with_the_standing_ones_and_not_those_of_runs(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (claims.folder() / "run-1.1.bed").touch()
+    there = [SimpleNamespace(bed=name) for name in ("lab", "run-1")]
+    monkeypatch.setattr(bed.containers, "containers", lambda name="": [] if name else there)
+    with pytest.raises(UsageError, match="no bed named 'bed'") as caught:
+        bed.Bed.attach("bed", Recorder(), lambda line: None)
+    assert caught.value.hint == "add --name NAME, of those that are up: lab"
