@@ -16,7 +16,7 @@ from testbed.topology import Role, Topology, topology_from_json
 
 if TYPE_CHECKING:
     from testbed.packets import Packets
-    from testbed.packets_exchange import Exchange
+    from testbed.packets.exchange import Exchange
 
 _DAMAGED = "the run folder is damaged: run the scenario again, or copy the folder anew from where it was recorded"
 
@@ -104,7 +104,7 @@ class Run:
     def exchanges(self, packets: Packets) -> list[Exchange]:
         """HTTP exchanges in one of this run's captures (read once)."""
         from testbed.packets import TCP
-        from testbed.packets_exchange import exchanges
+        from testbed.packets.exchange import exchanges
 
         if packets.file not in self._exchanges:
             self._exchanges[packets.file] = exchanges(packets, packets.proto == TCP)

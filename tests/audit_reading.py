@@ -10,7 +10,7 @@ from recordings import Wire
 
 from testbed.audit.flows import CAUSE_WORDS, WAY_WORDS, Flows, Traffic
 from testbed.audit.survey import Survey, Surveyor
-from testbed.packets_file import CaptureFile
+from testbed.packets.file import CaptureFile
 from testbed.policy import Policy, policy
 
 

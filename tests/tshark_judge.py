@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from testbed.packets import TCP, UDP, Packets
-from testbed.packets_file import open_capture
+from testbed.packets.file import open_capture
 
 FIELDS = ("frame.number", "frame.time_epoch", "frame.len", "frame.cap_len", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.dsfield", "ipv6.tclass",
           "ip.proto", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport", "tcp.flags", "vlan.priority",

@@ -12,7 +12,7 @@ from testbed.audit.judge import judge, nearest, numbered
 from testbed.audit.survey import Survey, survey
 from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
-from testbed.packets_file import in_order_of_time, open_capture
+from testbed.packets.file import in_order_of_time, open_capture
 from testbed.verdict import Status, Verdict, worst
 
 if TYPE_CHECKING:

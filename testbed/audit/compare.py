@@ -11,7 +11,7 @@ from testbed.audit.judge import judge
 from testbed.audit.survey import Survey, Surveyor
 from testbed.audit.trace import MAX_PACKETS, Trace, trace_of
 from testbed.dscp import name_of
-from testbed.packets_file import CaptureFile
+from testbed.packets.file import CaptureFile
 from testbed.verdict import Evidence, Status, Verdict
 
 if TYPE_CHECKING:

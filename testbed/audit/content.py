@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from testbed.audit.lanes import Index
 from testbed.packets import TCP, UDP, Packets
-from testbed.packets_fetch import Fetch
+from testbed.packets.fetch import Fetch
 
 Votes = npt.NDArray[np.int64]
 

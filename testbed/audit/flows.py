@@ -14,8 +14,8 @@ from testbed.audit.content import Content
 from testbed.audit.lanes import ICMPS, RESET, Index, Lanes
 from testbed.audit.signalling import Signalling
 from testbed.packets import TCP, UDP, Mask, endpoint
-from testbed.packets_class import SERVER_PORTS, TFTP_PORT
-from testbed.packets_tunnel import VXLAN_PORT
+from testbed.packets.classes import SERVER_PORTS, TFTP_PORT
+from testbed.packets.tunnel import VXLAN_PORT
 
 if TYPE_CHECKING:
     from testbed.policy import Policy

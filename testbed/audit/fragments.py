@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.packets import TCP, UDP, Packets
-from testbed.packets_fetch import Fetch
+from testbed.packets.fetch import Fetch
 
 MAX_REMEMBERED = 1 << 14
 """First fragments of earlier blocks, in case the others come in the next one."""

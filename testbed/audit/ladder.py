@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from testbed.audit.media import WIDE_ADDRESSES_FROM
 from testbed.errors import ProtocolError, UsageError
 from testbed.packets import address_text
-from testbed.packets_file import CaptureFile
-from testbed.packets_sccp import KEEPALIVE, KEEPALIVE_ACK, SCCP_PORT, Message, messages_of, sccp_mask
-from testbed.packets_tcp import Flow, Half, Halves, Mark
+from testbed.packets.file import CaptureFile
+from testbed.packets.sccp import KEEPALIVE, KEEPALIVE_ACK, SCCP_PORT, Message, messages_of, sccp_mask
+from testbed.packets.tcp import Flow, Half, Halves, Mark
 from testbed.sccp.messages import TABLE, Unknown, decode, name_of
 
 MAX_SEGMENTS = 500_000

@@ -17,8 +17,8 @@ from testbed.audit.media import (
     endpoint_of,
 )
 from testbed.packets import Mask, Packets, endpoint, endpoint_number
-from testbed.packets_fetch import Fetch, Rows
-from testbed.packets_sccp import HEADER, MAX_MESSAGE_BYTES, VERSIONS
+from testbed.packets.fetch import Fetch, Rows
+from testbed.packets.sccp import HEADER, MAX_MESSAGE_BYTES, VERSIONS
 
 MAX_STEPS = 64
 """Messages stepped through in one segment; a segment with more is read one by one."""

@@ -15,8 +15,8 @@ from testbed.audit.lanes import Columns, Index
 from testbed.audit.media import MEDIA_IDS, NAMING_BYTES, PUSH_PATH, Endpoint, endpoint_of, pushed_endpoints
 from testbed.audit.sccp_steps import step_through
 from testbed.packets import SYN, TCP, Packets, endpoint_number
-from testbed.packets_sccp import MessageReader
-from testbed.packets_tcp import Half
+from testbed.packets.sccp import MessageReader
+from testbed.packets.tcp import Half
 
 MAX_STREAMS = 1024
 MAX_WAITING, MAX_WAITING_BYTES = 64, 32 * 1024

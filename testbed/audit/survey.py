@@ -17,8 +17,8 @@ from testbed.audit.match import matching
 from testbed.audit.signalling import Signalling
 from testbed.audit.summary import FlowSummary, Summarizer, Summary
 from testbed.packets import Packets
-from testbed.packets_file import CaptureFile
-from testbed.packets_tunnel import inner_packets
+from testbed.packets.file import CaptureFile
+from testbed.packets.tunnel import inner_packets
 
 if TYPE_CHECKING:
     from testbed.policy import Policy, Rule

@@ -11,8 +11,8 @@ from testbed.audit.flows import Flows
 from testbed.audit.lanes import Index, hashed
 from testbed.audit.survey import Surveyor
 from testbed.packets import Packets
-from testbed.packets_fetch import Fetch
-from testbed.packets_file import CaptureFile
+from testbed.packets.fetch import Fetch
+from testbed.packets.file import CaptureFile
 
 MAX_PACKETS = 3_000_000
 """Of one capture: a packet takes 33 bytes, and twice that while two captures are matched."""

@@ -10,8 +10,8 @@ import numpy as np
 from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, FaultWindow, fault_windows
 from testbed.packets import FIN, RST, Packets, address_number
-from testbed.packets_class import owned
-from testbed.packets_sccp import Message, keepalives, sccp_mask, sccp_messages
+from testbed.packets.classes import owned
+from testbed.packets.sccp import Message, keepalives, sccp_mask, sccp_messages
 from testbed.recording import Run
 from testbed.topology import Host, Role
 from testbed.verdict import Evidence

@@ -10,7 +10,7 @@ from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, FaultWindow, fault_windows, first, judged_span, registrations_at, seen, some
 from testbed.packets import FIN, RST, Packets, address_text
-from testbed.packets_sccp import SCCP_PORT, Keepalive, keepalives, sccp_mask, sccp_messages
+from testbed.packets.sccp import SCCP_PORT, Keepalive, keepalives, sccp_mask, sccp_messages
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 

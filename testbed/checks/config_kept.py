@@ -9,7 +9,7 @@ from testbed.checks.capture import captures
 from testbed.checks.facts import MAX_EVIDENCE, Seen, fault_windows, first, seen, some
 from testbed.checks.fetches import fetches
 from testbed.packets import UDP
-from testbed.packets_class import TFTP_PORT, owned
+from testbed.packets.classes import TFTP_PORT, owned
 from testbed.recording import Run
 from testbed.topology import Role
 from testbed.verdict import Evidence, Status, Verdict

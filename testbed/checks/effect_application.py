@@ -13,7 +13,7 @@ from testbed.checks.effect_talk import Talk, talks
 from testbed.checks.facts import FaultWindow, quantiles
 from testbed.duration import parse_duration
 from testbed.packets import FIN, RST, TCP, Packets
-from testbed.packets_sccp import Message, sccp_messages
+from testbed.packets.sccp import Message, sccp_messages
 from testbed.recording import Run
 
 HEALTH_PATH = "/health"

@@ -18,9 +18,9 @@ from testbed.checks.effect_packets import Observed
 from testbed.checks.effect_talk import Sign, Talk, edge, latest, starts, still_alive, talks, within
 from testbed.checks.facts import FOREVER, FaultWindow, seen
 from testbed.packets import FIN, RST, SYN
-from testbed.packets_class import answered_by_reset
-from testbed.packets_probe import ICMP
-from testbed.packets_sccp import sccp_mask
+from testbed.packets.classes import answered_by_reset
+from testbed.packets.probe import ICMP
+from testbed.packets.sccp import sccp_mask
 from testbed.probe import ECHO_HEADER, UNREACHABLE
 
 START_S = 3.0

@@ -19,7 +19,7 @@ from testbed.faults.base import Way
 from testbed.faults.probing import places_of
 from testbed.faults.target import Place
 from testbed.packets import TCP, UDP, Packets
-from testbed.packets_class import owned
+from testbed.packets.classes import owned
 from testbed.probe import FINGERPRINT_BYTES, fingerprint
 from testbed.recording import Run
 

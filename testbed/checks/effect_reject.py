@@ -15,8 +15,8 @@ from testbed.checks.effect_protocol import arriving
 from testbed.checks.facts import FaultWindow
 from testbed.faults.target import Place
 from testbed.packets import RST, TCP, UDP, Packets
-from testbed.packets_class import owned
-from testbed.packets_probe import ICMP
+from testbed.packets.classes import owned
+from testbed.packets.probe import ICMP
 from testbed.probe import ECHO_HEADER, UNREACHABLE
 from testbed.verdict import Evidence
 

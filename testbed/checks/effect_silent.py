@@ -13,7 +13,7 @@ from testbed.checks.effect_packets import Observed
 from testbed.checks.effect_talk import Sign, Talk, edge, latest, still_alive, talks, within
 from testbed.checks.facts import FaultWindow
 from testbed.packets import ACK, RST, TCP, UDP, Packets
-from testbed.packets_probe import ICMP
+from testbed.packets.probe import ICMP
 
 ANSWER_S = 0.2
 """A request that stays without an answer for less shows nothing: the bed's own servers take milliseconds."""

@@ -11,7 +11,7 @@ from testbed.checks.effect import Edge, Mask
 from testbed.checks.effect_packets import Observed
 from testbed.checks.facts import FaultWindow, seen
 from testbed.packets import FIN, RST, SYN, TCP, UDP, Packets
-from testbed.packets_class import owned
+from testbed.packets.classes import owned
 from testbed.verdict import Evidence
 
 LATE_S = 0.25

@@ -16,8 +16,8 @@ from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, Seen, first, seen
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.packets import Packets, address_number, address_text
-from testbed.packets_class import owned
-from testbed.packets_rtp import RtpStream, rtp_streams
+from testbed.packets.classes import owned
+from testbed.packets.rtp import RtpStream, rtp_streams
 from testbed.recording import Run
 from testbed.rtp import PACKET_S
 from testbed.verdict import Evidence, Status, Verdict

@@ -17,7 +17,7 @@ from testbed.checks.base import CheckKind, Params
 from testbed.checks.facts import first, quantiles, some
 from testbed.checks.http_seen import Seen, Sighting, Span, When, at_host, on_hop, spans
 from testbed.duration import PositiveDuration, parse_duration
-from testbed.packets_exchange import Exchange
+from testbed.packets.exchange import Exchange
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 

@@ -14,8 +14,8 @@ from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, fault_windows, judged_span, seen, steps_ended_s
 from testbed.checks.marking import hosts_named
 from testbed.packets import Packets, address_text
-from testbed.packets_class import SERVER_PORTS
-from testbed.packets_exchange import Exchange
+from testbed.packets.classes import SERVER_PORTS
+from testbed.packets.exchange import Exchange
 from testbed.recording import Run
 from testbed.topology import Host
 from testbed.verdict import Evidence

@@ -20,7 +20,7 @@ from testbed.document import unknown_word
 from testbed.dscp import name_of
 from testbed.errors import BedError, UsageError
 from testbed.packets import RST, Mask, Packets, address_text
-from testbed.packets_class import Direction, answered_by_reset, class_mask, hop_mask
+from testbed.packets.classes import Direction, answered_by_reset, class_mask, hop_mask
 from testbed.policy import Marks, Policy, TrafficClass, known_policies, policy
 from testbed.recording import Run
 from testbed.topology import Host, Role, Topology

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from testbed.checks.capture import captures
 from testbed.checks.facts import seen
 from testbed.packets import Packets
-from testbed.packets_probe import ProbePackets, is_damaged, probe_packets
+from testbed.packets.probe import ProbePackets, is_damaged, probe_packets
 from testbed.probe import REPLY, REQUEST, ROW_FIELDS, SENT, WITNESSED, Lane
 from testbed.recording import Run
 

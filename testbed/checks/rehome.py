@@ -19,7 +19,7 @@ from testbed.checks.facts import FaultWindow, call_controls, first, quantiles, s
 from testbed.checks.rehome_packets import agreement
 from testbed.checks.rehome_times import Rehome, Rehomes, failover_end_s, failovers, fallbacks
 from testbed.duration import PositiveDuration
-from testbed.packets_sccp import sccp_mask
+from testbed.packets.sccp import sccp_mask
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 

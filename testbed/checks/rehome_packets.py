@@ -16,8 +16,8 @@ from testbed.checks.effect import Edge
 from testbed.checks.facts import quantiles
 from testbed.checks.rehome_times import Rehome
 from testbed.packets import Packets, address_number
-from testbed.packets_class import owned
-from testbed.packets_sccp import sccp_mask, sccp_messages
+from testbed.packets.classes import owned
+from testbed.packets.sccp import sccp_mask, sccp_messages
 from testbed.recording import Run
 from testbed.topology import Role
 from testbed.verdict import Evidence

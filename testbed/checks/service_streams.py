@@ -18,8 +18,8 @@ from testbed.checks.facts import first, seen
 from testbed.checks.marking import AllowedMarks, PacketsParams, policy_word
 from testbed.dscp import dscp_of, name_of
 from testbed.packets import Packets, address_number, address_text
-from testbed.packets_class import class_mask, owned
-from testbed.packets_push import PushedStream, pushed_streams
+from testbed.packets.classes import class_mask, owned
+from testbed.packets.push import PushedStream, pushed_streams
 from testbed.policy import Policy
 from testbed.recording import Run
 from testbed.topology import Role

@@ -12,7 +12,7 @@ from testbed.checks.capture import captures
 from testbed.checks.episodes import Episode
 from testbed.checks.facts import MAX_EVIDENCE
 from testbed.packets import Packets
-from testbed.packets_class import class_mask, hop_mask
+from testbed.packets.classes import class_mask, hop_mask
 from testbed.recording import Run
 from testbed.topology import Role
 from testbed.verdict import Evidence

@@ -16,9 +16,9 @@ from testbed.checks.facts import first, seen
 from testbed.checks.marking import AllowedMarks, PacketsParams, policy_word
 from testbed.dscp import dscp_of, name_of
 from testbed.packets import Packets, address_number
-from testbed.packets_class import owned
-from testbed.packets_rtp import RtpStream, StartOrder, order_of, rtp_streams, start_orders
-from testbed.packets_sccp import sccp_messages
+from testbed.packets.classes import owned
+from testbed.packets.rtp import RtpStream, StartOrder, order_of, rtp_streams, start_orders
+from testbed.packets.sccp import sccp_messages
 from testbed.policy import Policy
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed.audit.survey import Surveyor
-from testbed.packets_file import open_capture
+from testbed.packets.file import open_capture
 from tests.bench import big_capture
 
 COUNT = 1_000_000

@@ -10,8 +10,8 @@ import numpy as np
 
 from testbed.checks.capture import captures
 from testbed.checks.heard import arrived
-from testbed.packets_class import owned
-from testbed.packets_rtp import rtp_streams
+from testbed.packets.classes import owned
+from testbed.packets.rtp import rtp_streams
 from testbed.recording import Run
 from testbed.rtp import CLOCK_HZ, PACKET_S
 

@@ -10,7 +10,7 @@ from capture_maker import Made
 from tshark_judge import assert_agrees, fields, marks_by_class
 
 from testbed.audit.survey import survey
-from testbed.packets_file import open_capture
+from testbed.packets.file import open_capture
 
 
 @pytest.mark.parametrize("tens", range(20))

@@ -42,7 +42,7 @@ PURE = IN_CONTAINERS | {
     "verdict",
     "judge",
 }
-PURE_PACKAGES = {"sccp", "browser", "faults", "checks", "audit"}
+PURE_PACKAGES = {"sccp", "browser", "packets", "faults", "checks", "audit"}
 PRINTING = {("audit", "command")}
 """Within a pure package, what prints its results."""
 IMPURE_STANDARD = {

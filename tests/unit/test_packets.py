@@ -13,8 +13,8 @@ from recordings import ACK, RST, SYN, T0, Connection, Wire, ethernet, ipv4, sccp
 from shared_data import shared_capture
 
 from testbed.packets import CaptureError, Packets, address_number, address_text, parse_capture, read_capture
-from testbed.packets_class import answered_by_reset, class_mask
-from testbed.packets_sccp import keepalives, sccp_messages
+from testbed.packets.classes import answered_by_reset, class_mask
+from testbed.packets.sccp import keepalives, sccp_messages
 
 PHONE, CCM = ("172.26.16.1", 50_000), ("172.26.1.100", 2000)
 

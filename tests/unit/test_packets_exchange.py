@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recordings import ACK, FIN, RST, SYN, T0, Connection, Wire
 
 from testbed.packets import TCP, parse_capture
-from testbed.packets_exchange import Exchange, exchanges
+from testbed.packets.exchange import Exchange, exchanges
 
 CLIENT, SERVER = ("172.26.100.2", 40_000), ("172.26.100.3", 8000)
 

@@ -16,7 +16,7 @@ from shared_data import shared_capture
 from tshark_judge import assert_agrees
 
 from testbed.packets import CaptureError, Packets, parse_capture
-from testbed.packets_file import CaptureFile, open_capture
+from testbed.packets.file import CaptureFile, open_capture
 
 PACKET = ipv4("10.0.0.1", "10.0.0.2", 17, struct.pack(">HHHH", 4000, 2000, 8, 0), tos=184)
 FRAME = Frame(data=ethernet(0x0800, PACKET), wire_len=42, time_ns=1_700_000_000_123_456_000)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.packets_http import MAX_HEAD_BYTES, HttpMessage, HttpReader, Moment
-from testbed.packets_tcp import Chunk
+from testbed.packets.http import MAX_HEAD_BYTES, HttpMessage, HttpReader, Moment
+from testbed.packets.tcp import Chunk
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"

@@ -7,9 +7,9 @@ from call_stories import LOST_S, TALKERS, Talk, call
 from recordings import Wire
 
 from testbed.packets import parse_capture
-from testbed.packets_class import class_mask
-from testbed.packets_rtp import order_of, rtp_streams, start_orders
-from testbed.packets_sccp import sccp_messages
+from testbed.packets.classes import class_mask
+from testbed.packets.rtp import order_of, rtp_streams, start_orders
+from testbed.packets.sccp import sccp_messages
 from testbed.rtp import RtpPacket
 
 

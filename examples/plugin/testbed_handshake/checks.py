@@ -11,8 +11,8 @@ from testbed.checks.facts import first, judged_span, quantiles
 from testbed.checks.marking import hosts_named
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.packets import Packets
-from testbed.packets_class import hop_mask
-from testbed.packets_tcp import Connection, connections
+from testbed.packets.classes import hop_mask
+from testbed.packets.tcp import Connection, connections
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 

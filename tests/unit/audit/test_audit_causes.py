@@ -13,7 +13,7 @@ from shared_data import shared_capture
 
 from testbed.audit.media import endpoint_of, pushed_endpoints
 from testbed.audit.survey import survey
-from testbed.packets_file import open_capture
+from testbed.packets.file import open_capture
 
 PHONE, PEER, CCM = ("10.0.0.1", 50_000), "10.0.0.2", ("10.0.1.1", 2000)
 

@@ -19,7 +19,7 @@ from recordings import Connection, Wire, ethernet, ipv4
 from testbed.audit.judge import judge, nearest
 from testbed.audit.survey import survey
 from testbed.packets import CaptureError
-from testbed.packets_file import CaptureFile, open_capture
+from testbed.packets.file import CaptureFile, open_capture
 
 HEADS = (pcap([]), pcap([], order=">"), section("<") + interface(1, "<"), section(">") + interface(101, ">"), b"")
 

@@ -14,7 +14,7 @@ from tshark_judge import skinny_ids
 from testbed.audit.ladder import Ladder, ladders, lines, of_device
 from testbed.cli import cli
 from testbed.errors import UsageError
-from testbed.packets_file import open_capture
+from testbed.packets.file import open_capture
 
 CCM = ("10.0.1.1", 2000)
 

@@ -15,7 +15,7 @@ from testbed.checks import judge_expectation
 from testbed.checks.service_streams import FEWEST_PACKETS, ServiceStreamsParams
 from testbed.errors import BedError
 from testbed.packets import parse_capture
-from testbed.packets_push import pushed_streams
+from testbed.packets.push import pushed_streams
 from testbed.verdict import Status, Verdict
 
 WEB = ADDRESSES["web-1"]

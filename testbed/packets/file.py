@@ -17,9 +17,9 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from testbed.packets import GZIP_MAGIC, CaptureError, Packets, container_of, decode
-from testbed.packets_fetch import SLACK_BYTES
-from testbed.packets_link import LINK_NAMES
-from testbed.packets_record import PCAP_HEADER_BYTES, Container, Records
+from testbed.packets.fetch import SLACK_BYTES
+from testbed.packets.link import LINK_NAMES
+from testbed.packets.record import PCAP_HEADER_BYTES, Container, Records
 
 BLOCK_BYTES = 4 << 20
 """Small enough that a block's columns stay in the processor's cache for the most part, large enough that the cost per block is not

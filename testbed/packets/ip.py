@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from testbed.packets_fetch import Fetch, Offsets
-from testbed.packets_link import ETHERTYPE_IPV4, ETHERTYPE_IPV6
+from testbed.packets.fetch import Fetch, Offsets
+from testbed.packets.link import ETHERTYPE_IPV4, ETHERTYPE_IPV6
 
 TCP, UDP = 6, 17
 

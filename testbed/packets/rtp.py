@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from testbed.errors import PeerProtocolError
 from testbed.packets import Packets, address_number, address_text
-from testbed.packets_class import class_mask
-from testbed.packets_sccp import Message
+from testbed.packets.classes import class_mask
+from testbed.packets.sccp import Message
 from testbed.rtp import PACKET_S
 from testbed.sccp.media_messages import StartMediaTransmission, StartMediaTransmissionVersion17
 from testbed.sccp.messages import decode

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from testbed.packets import UDP, Packets, decode
-from testbed.packets_fetch import Fetch
-from testbed.packets_link import ETHERNET
-from testbed.packets_record import Records
+from testbed.packets.fetch import Fetch
+from testbed.packets.link import ETHERNET
+from testbed.packets.record import Records
 
 VXLAN_PORT = 4789
 _HEADER_BYTES = 8

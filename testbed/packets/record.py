@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from testbed.packets_fetch import Fetch, Offsets
+from testbed.packets.fetch import Fetch, Offsets
 
 MAX_RECORD_BYTES = 1 << 20
 """A longer record is a damaged file: tcpdump's own largest snapshot length is 256 KiB."""

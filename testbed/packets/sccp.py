@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from testbed.packets import TCP, Mask, Packets
-from testbed.packets_tcp import Chunk, Flow, Half, halves
+from testbed.packets.tcp import Chunk, Flow, Half, halves
 
 SCCP_PORT = 2000
 KEEPALIVE, KEEPALIVE_ACK = 0x0000, 0x0100

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from testbed.packets_fetch import Fetch
-from testbed.packets_record import MAX_RECORD_BYTES, NO_RECORDS, Records
+from testbed.packets.fetch import Fetch
+from testbed.packets.record import MAX_RECORD_BYTES, NO_RECORDS, Records
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _ORDERS = {bytes.fromhex("4d3c2b1a"): "<", bytes.fromhex("1a2b3c4d"): ">"}

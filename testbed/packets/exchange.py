@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from testbed.packets import Mask, Packets
-from testbed.packets_http import REQUEST_LINE, HttpMessage, HttpReader, Moment
-from testbed.packets_tcp import Connection, Half, Mark, connections
+from testbed.packets.http import REQUEST_LINE, HttpMessage, HttpReader, Moment
+from testbed.packets.tcp import Connection, Half, Mark, connections
 
 NO_BODY = (204, 304)
 SWITCHING = 101

@@ -1,7 +1,7 @@
 """Captures as arrays: a capture file in, one NumPy column per header field out.
 
-Reads pcap and pcapng, all link types of testbed.packets_link, IPv4 and IPv6; what is neither keeps its frame number and time.
-``read_capture`` holds a whole file, as the checks of a run want it; ``testbed.packets_file`` goes through a file of any size in blocks
+Reads pcap and pcapng, all link types of testbed.packets.link, IPv4 and IPv6; what is neither keeps its frame number and time.
+``read_capture`` holds a whole file, as the checks of a run want it; ``testbed.packets.file`` goes through a file of any size in blocks
 of the same form.
 """
 
@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.errors import EXIT_USAGE, BedError
-from testbed.packets_fetch import SLACK_BYTES, Fetch
-from testbed.packets_ip import TCP, UDP, Mask, read_network, read_transport
-from testbed.packets_link import ETHERTYPE_IPV4, LINK_NAMES, network_layer
-from testbed.packets_pcapng import SECTION, Pcapng
-from testbed.packets_record import MAX_RECORD_BYTES, PCAP_HEADER_BYTES, PCAP_MAGICS, Container, Cut, Pcap, Records
+from testbed.packets.fetch import SLACK_BYTES, Fetch
+from testbed.packets.ip import TCP, UDP, Mask, read_network, read_transport
+from testbed.packets.link import ETHERTYPE_IPV4, LINK_NAMES, network_layer
+from testbed.packets.pcapng import SECTION, Pcapng
+from testbed.packets.record import MAX_RECORD_BYTES, PCAP_HEADER_BYTES, PCAP_MAGICS, Container, Cut, Pcap, Records
 
 __all__ = ["ETHERTYPE_IPV4", "MAX_RECORD_BYTES", "TCP", "UDP", "Mask"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from testbed.packets_tcp import Chunk
+from testbed.packets.tcp import Chunk
 
 MAX_HEAD_BYTES = 64 * 1024
 """Four times what any common server takes; more is no HTTP."""
