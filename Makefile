@@ -31,9 +31,10 @@ check: $(STAMP)  ## format, lint, strict types, unit tests; under a minute, no e
 	$(BIN)/pytest tests/unit -q -n auto $(PYTEST)
 
 test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers, one scenario of each family; 15 minutes at most
-	$(BIN)/pytest tests -m "not nightly" $(PYTEST)
+	$(BIN)/pytest tests/unit tests/peers -q -n auto $(PYTEST)
+	$(BIN)/pytest tests/loopback tests/e2e -m "not nightly" --durations=15 $(PYTEST)
 
-nightly: $(STAMP) doctor  ## everything `make test` leaves out: all scenarios, real timers; half an hour
+nightly: $(STAMP) doctor  ## everything: all suites, all scenarios, real timers; an hour
 	$(BIN)/pytest tests $(PYTEST)
 
 docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tests

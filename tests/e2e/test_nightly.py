@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(2400), pytest.mark.usefix
 PROFILES = {name: load_scenario(name).scenario.profiles for name in builtin_scenarios()}
 QUICK = [name for name, profiles in PROFILES.items() if "quick" in profiles]
 SRND = [name for name, profiles in PROFILES.items() if "srnd" in profiles]
-AT_ONCE = 4
+AT_ONCE = 5
 """Beds. At real timers a run takes minutes, nearly all of them waiting."""
 
 

@@ -42,7 +42,6 @@ def lost_by_stream(capture: Path) -> list[str]:
 
 FAMILIES = [
     "rehome-kill",
-    "rehome-cut",
     "urls-without-slb",
     "push-without-authentication",
     "standby-freeze",

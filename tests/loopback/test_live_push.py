@@ -190,7 +190,7 @@ def test_a_push_dials_and_pages_for_an_idle_phone_wait_for_the_end_of_the_call(t
         assert data_of(push(bed, url, priority=2)) == ["Failure: not idle"]
         assert data_of(push(bed, url, priority=1)) == ["Success"]
         shown = phones.ask(op="screen", phone=bed.names[0])["screen"]
-        assert (shown["object"], len(phones.seen("UrlAnswered", url_name="page"))) == ("", 1)
+        assert (shown["object"], len(phones.seen("UrlAnswered", url_name="page"))) == ("Call", 1)
         phones.ask(op="keys", phone=bed.names[0], keys=["on-hook"])
         phones.await_events(2, "UrlAnswered", url_name="page")
     finally:

@@ -64,6 +64,7 @@ def test_form_of_the_directory_is_filled_in_and_its_entry_dialled(standing):
     assert reply["screen"]["lines"][1] == "2 Phone 31  1031"
     event = phones.await_events(1, "UriPerformed", phone=bed.names[0])[0]
     assert event["uri"] == "Dial:1031"
+    phones.await_events(1, "KeyPressed", phone=bed.names[0], key="Dial")
     assert [e["key"] for e in phones.seen("KeyPressed", phone=bed.names[0])][-8:] == keys
     phones.await_events(1, "CallBegun", phone=bed.names[0], direction="out")
     phones.ask(op="keys", phone=bed.names[0], keys=["on-hook"])
