@@ -6,21 +6,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, model_validator
 
-from testbed.checks.base import CheckKind, Params
+from testbed.checks.base import CheckKind
 from testbed.checks.capture import captures
 from testbed.checks.facts import first, seen
-from testbed.checks.marking import AllowedMarks, PacketsParams, policy_word
+from testbed.checks.streams import StreamsParams
 from testbed.dscp import dscp_of, name_of
 from testbed.packets import Packets, address_number, address_text
 from testbed.packets.classes import class_mask, owned
 from testbed.packets.push import PushedStream, pushed_streams
-from testbed.policy import Policy
 from testbed.recording import Run
 from testbed.topology import Role
 from testbed.verdict import Evidence, Status, Verdict
@@ -31,21 +29,10 @@ FEWEST_PACKETS = 25
 """Half a second: fewer are no stream that a mark could be told of."""
 
 
-class ServiceStreamsParams(Params):
+class ServiceStreamsParams(StreamsParams):
     """``sender``: ``services`` or ``phones``; ``policy``: what their packets may carry, as for ``packets``."""
 
     sender: Literal["services", "phones"]
-    policy: Annotated[str | AllowedMarks | Policy, BeforeValidator(policy_word)]
-
-    @model_validator(mode="after")
-    def _policy_has_a_rule(self) -> ServiceStreamsParams:
-        assert self.rule.allowed
-        return self
-
-    @property
-    def rule(self) -> PacketsParams:
-        """What each packet is held against."""
-        return PacketsParams.model_validate({"class": "rtp", "policy": self.policy})
 
     @property
     def check(self) -> str:
