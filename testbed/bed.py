@@ -94,7 +94,7 @@ class Bed:
                 return bed
             except BaseException as error:
                 again = isinstance(error, EngineError) and "overlap" in error.output and len(avoid) < MAX_BLOCKS_TRIED
-                remove_started(spec.name, error, None if again else claim)
+                remove_started(spec.name, error, None if again else claim, progress)
                 # Somebody else's network came up in this block since it was chosen.
                 if again:
                     progress(f"the block {avoid[-1]} was taken meanwhile: trying another")
@@ -256,7 +256,7 @@ class Bed:
         try:
             self._end_quietly()
         finally:
-            leftovers.remove(self.topology.bed)
+            leftovers.remove(self.topology.bed, self._progress)
         self.ledger.close()
 
     def __enter__(self) -> Bed:
@@ -341,13 +341,13 @@ def _claimed(name: str, progress: Progress) -> Claim:
         return claim
 
 
-def remove_started(name: str, error: BaseException, claim: Claim | None) -> None:
+def remove_started(name: str, error: BaseException, claim: Claim | None, progress: Progress) -> None:
     """Remove what there is of a bed that could not be brought up; what stays is said instead of the error that is on its way.
 
     The claim, if it is over too, is kept where something stays: its watcher tries again once we are gone.
     """
     try:
-        containers.remove_bed(name)
+        containers.remove_bed(name, progress)
         state.forget_bed(name)
     except CleanupIncomplete as incomplete:
         raise incomplete from error

@@ -70,7 +70,7 @@ class Campaign:
         for one in loaded:
             name = one.scenario.scenario
             try:
-                run, verdicts = run_scenario(one, options, say)
+                performed = run_scenario(one, options, say)
             except BedError as error:
                 show.problem(error, name)
                 codes.append(error.exit_code)
@@ -81,7 +81,11 @@ class Campaign:
                 if saving:
                     _save(one)
                 continue
+            run, verdicts = performed.run, performed.verdicts
             codes.append(exit_code(verdicts))
+            if performed.left_behind:
+                show.problem(performed.left_behind, name)
+                codes.append(performed.left_behind.exit_code)
             rows += [{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)]
             status = worst(verdict.status for verdict in verdicts)
             overview.append({"scenario": name, "status": status.name, "run": str(run.path)})

@@ -143,7 +143,7 @@ def down(name: str, all_beds: bool, stale: bool) -> int:
     names = sorted(there) if all_beds else [name]
     for one in names:
         leftovers.await_undone(one, show.say)
-        leftovers.remove(one)
+        leftovers.remove(one, show.say)
         show.say(f"bed {one}: removed" if one in there else f"bed {one}: there was none")
     return errors.EXIT_OK
 

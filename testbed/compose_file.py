@@ -40,6 +40,7 @@ def with_nics(config: Mapping[str, Any], topology: Topology, images: Mapping[str
     result = deepcopy(dict(config))
     services: dict[str, Any] = {}
     hosts = {host.name: host for host in topology.hosts}
+    earlier_nic: list[str] = []
     for name, service in result["services"].items():
         if service.get("image") in {f"testbed-{image}" for image in OWN_IMAGES}:
             service["image"] = images[service["image"].removeprefix("testbed-")]
@@ -51,7 +52,13 @@ def with_nics(config: Mapping[str, Any], topology: Topology, images: Mapping[str
                     path=f"services.{name}{NIC_SUFFIX}",
                     hint="give your service another name",
                 )
-            services[name + NIC_SUFFIX] = _nic(hosts[name], service, topology, images["nic"])
+            # One after another: engines before 28 may miscount the endpoints of a network that several containers join at once,
+            # and then never let it be removed (moby#42119).
+            services[name + NIC_SUFFIX] = {
+                **_nic(hosts[name], service, topology, images["nic"]),
+                "depends_on": earlier_nic,
+            }
+            earlier_nic = [name + NIC_SUFFIX]
             services[name] = _workload(hosts[name], service, topology)
         else:
             services[name] = service

@@ -34,9 +34,9 @@ ROLE_ASK = ("python3", "-m", "testbed.roles.control")
 Say = Callable[[str], None]
 
 
-def remove(bed: str) -> None:
+def remove(bed: str, say: Say) -> None:
     """Remove a bed by its labels, with the files kept for it, and last of all whoever's claim upon it."""
-    containers.remove_bed(bed)
+    containers.remove_bed(bed, say)
     state.forget_bed(bed)
     claims.forget(bed)
 
@@ -98,7 +98,7 @@ def _take_down(mark: Mark, timeout_s: float, say: Say) -> None:
     def quiet() -> bool:
         nonlocal quiet_since
         ended = [f"process {pid}" for pid in orphans.end(mark.id)]
-        if found := ended + containers.remove_bed(mark.bed):
+        if found := ended + containers.remove_bed(mark.bed, say):
             say(f"bed {mark.bed}: removed {', '.join(found)}")
             quiet_since = time.monotonic()
         return time.monotonic() >= quiet_since + QUIET_S

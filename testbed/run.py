@@ -13,7 +13,7 @@ from testbed import __version__, state
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed, Progress
 from testbed.engine import slb_stats, versions
-from testbed.errors import NotReady
+from testbed.errors import CleanupIncomplete, NotReady
 from testbed.faults.probing import plan_probes, watched_hosts
 from testbed.generation import BedSpec
 from testbed.judge import judge_run
@@ -38,7 +38,16 @@ class RunOptions:
     prefix: str | None = None
 
 
-def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress) -> tuple[Run, list[Verdict]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Performed:
+    """A run that was judged. ``left_behind``: what of its bed could not be removed; the verdicts stand all the same."""
+
+    run: Run
+    verdicts: list[Verdict]
+    left_behind: CleanupIncomplete | None = None
+
+
+def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress) -> Performed:
     """Perform a scenario on a fresh bed and judge what was recorded. Errors of the environment come through; verdicts never raise."""
     scenario = loaded.scenario
     run_id = uuid.uuid4().hex[:6]
@@ -53,6 +62,7 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress
     folder.mkdir(parents=True)
     (folder / "scenario.yaml").write_text(dump_scenario(scenario), encoding="utf-8")
     recorder = Recorder(folder / "history.jsonl")
+    left_behind: CleanupIncomplete | None = None
     try:
         bed = Bed.up(
             spec,
@@ -68,21 +78,29 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions, progress: Progress
             (folder / "versions.json").write_text(json.dumps(versions.collect(bed), indent=1), encoding="utf-8")
             shutil.copytree(state.bed_folder(spec.name), folder / "bed")
             observe_and_act(bed, loaded, progress, folder)
-        finally:
-            if options.keep:
-                bed.close()
-                progress(
-                    f"bed {spec.name} is left up: `testbed status --name {spec.name}`, `testbed down --name {spec.name}`"
-                )
-            else:
-                bed.down()
+        except BaseException:
+            _leave(bed, options.keep, progress)
+            raise
+        try:
+            _leave(bed, options.keep, progress)
+        except CleanupIncomplete as error:
+            left_behind = error
     finally:
         recorder.close()
         if not (folder / "topology.json").exists():
             # The bed never came up: there is nothing to judge, now or later.
             shutil.rmtree(folder, ignore_errors=True)
     run = Run.open(folder)
-    return run, judge_run(run)
+    return Performed(run=run, verdicts=judge_run(run), left_behind=left_behind)
+
+
+def _leave(bed: Bed, keep: bool, progress: Progress) -> None:
+    name = bed.topology.bed
+    if keep:
+        bed.close()
+        progress(f"bed {name} is left up: `testbed status --name {name}`, `testbed down --name {name}`")
+    else:
+        bed.down()
 
 
 def captured_hosts(scenario: Scenario, topology: Topology) -> tuple[str, ...]:

@@ -126,5 +126,7 @@ def perform(loaded: LoadedScenario, options: ShrinkOptions) -> int:
 
 
 def _failing(scenario: Scenario, options: ShrinkOptions, say: Any) -> frozenset[str]:
-    _, verdicts = run_scenario(as_loaded(scenario, options.runs.runs), options.runs, say)
-    return failed_checks(verdicts)
+    performed = run_scenario(as_loaded(scenario, options.runs.runs), options.runs, say)
+    if performed.left_behind:
+        raise performed.left_behind
+    return failed_checks(performed.verdicts)

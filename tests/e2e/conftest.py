@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driving import Outcome, Testbed, ours
+from driving import Outcome, Testbed, is_miscounted, ours
 
 SCENARIO_TIMEOUT_S = 240
 
@@ -42,4 +42,4 @@ def clean(testbed: Testbed) -> Iterator[None]:
     """Nothing of ours before the test is there after it."""
     before = ours()
     yield
-    assert ours() == before
+    assert {one for one in ours() ^ before if not is_miscounted(one)} == set()

@@ -6,10 +6,11 @@ import pytest
 from recordings import bed
 
 from testbed.campaign import Campaign, combined
-from testbed.errors import EXIT_ENVIRONMENT, EngineError
+from testbed.errors import EXIT_CLEANUP_INCOMPLETE, EXIT_ENVIRONMENT, CleanupIncomplete, EngineError
 from testbed.random_runs import RandomOptions, as_loaded
 from testbed.random_schedule import random_scenario
 from testbed.recording import Run
+from testbed.run import Performed
 from testbed.scenario import LoadedScenario, shipped_beds
 from testbed.verdict import Status, Verdict
 
@@ -33,11 +34,11 @@ def test_of_random_runs_those_that_fail_or_break_the_bed_are_saved_with_the_comm
 ) -> None:
     outcomes = {1: Status.PASS, 2: Status.FAIL, 3: Status.INCONCLUSIVE}
 
-    def run_scenario(loaded: LoadedScenario, *_: object) -> tuple[Run, list[Verdict]]:
+    def run_scenario(loaded: LoadedScenario, *_: object) -> Performed:
         number = int(loaded.scenario.scenario.rpartition("-")[2])
         if number not in outcomes:
             raise EngineError("it fell over")
-        return Run(tmp_path), verdicts(outcomes[number])
+        return Performed(run=Run(tmp_path), verdicts=verdicts(outcomes[number]))
 
     def drawn(options: RandomOptions, seed: int, runs: Path) -> list[LoadedScenario]:
         return [as_loaded(random_scenario(bed(), seed, n, bed=["bed.yaml"]), runs) for n in range(1, options.count + 1)]
@@ -54,3 +55,17 @@ def test_of_random_runs_those_that_fail_or_break_the_bed_are_saved_with_the_comm
     assert f"`testbed run --random 4 --seed {seed} --phones 2 --profile quick -f bed.yaml`" in said.err
     assert f"`testbed run {tmp_path}/random-{seed}-2.scenario.yaml` repeats it" in said.err
     assert f"random-{seed}-3" in said.out
+
+
+def test_what_a_bed_left_behind_takes_no_verdict_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = CleanupIncomplete("a network stays")
+    performed = Performed(run=Run(tmp_path), verdicts=verdicts(Status.PASS), left_behind=left)
+    monkeypatch.setattr("testbed.campaign.run_scenario", lambda *_: performed)
+    monkeypatch.setattr("testbed.campaign.build_all", lambda say: {})
+    campaign = Campaign(profile=None, phones=None, keep=False, bed="", runs=tmp_path, output="table")
+    assert campaign.perform(("rehome-stop",), run_all=False) == EXIT_CLEANUP_INCOMPLETE
+    said = capsys.readouterr()
+    assert "PASS" in said.out
+    assert "a network stays" in said.err

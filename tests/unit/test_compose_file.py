@@ -46,6 +46,13 @@ def test_the_nic_has_the_two_capabilities_it_needs_and_no_more():
     assert nic["read_only"] is True
 
 
+def test_nics_are_started_one_after_another():
+    services = generated()
+    nics = [name for name in services if name.endswith("-nic")]
+    assert len(nics) > 2
+    assert [services[name]["depends_on"] for name in nics] == [[], *([earlier] for earlier in nics[:-1])]
+
+
 def test_our_images_are_pinned_and_the_users_are_left_alone():
     services = generated()
     assert services["ccm-1"]["image"] == "testbed-node:abc"

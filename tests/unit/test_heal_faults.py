@@ -171,7 +171,7 @@ def test_a_bed_is_gone_once_nothing_new_has_appeared_for_a_while(engine: Engine,
     monkeypatch.setattr(leftovers, "POLL_S", 0.01)
     monkeypatch.setattr(leftovers, "QUIET_S", 0.2)
     found = [["3 containers"], [], [], ["1 networks"], []]
-    monkeypatch.setattr(leftovers.containers, "remove_bed", lambda bed: found.pop(0) if found else [])
+    monkeypatch.setattr(leftovers.containers, "remove_bed", lambda bed, warn: found.pop(0) if found else [])
     mark = claims.Mark(bed=BED, id="mine", what="bed")
     mark.file.touch()
     said: list[str] = []

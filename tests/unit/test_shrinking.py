@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from testbed import shrink_runs
 from testbed.errors import EXIT_NOTHING_RAN, EXIT_OK, CleanupIncomplete, EngineError, UsageError
 from testbed.recording import Run
-from testbed.run import RunOptions
+from testbed.run import Performed, RunOptions
 from testbed.scenario import LoadedScenario, load_scenario
 from testbed.shrink_runs import ShrinkOptions, in_words, parts_of, with_parts
 from testbed.shrinking import HALVINGS, Part, Parts, shrink
@@ -134,13 +134,15 @@ def runs_as(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str], bool | Excep
     """Runs that fail where this says so of their faults in words; what was run."""
     performed: list[str] = []
 
-    def run_scenario(loaded: LoadedScenario, *_: object) -> tuple[Run, list[Verdict]]:
+    def run_scenario(loaded: LoadedScenario, *_: object) -> Performed:
         performed.append(in_words(loaded.scenario))
         outcome = fails(performed[-1])
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) and not isinstance(outcome, CleanupIncomplete):
             raise outcome
         status = Status.FAIL if outcome else Status.PASS
-        return Run(Path()), [Verdict(check="recovered", status=status, summary="as told")]
+        left = outcome if isinstance(outcome, CleanupIncomplete) else None
+        verdicts = [Verdict(check="recovered", status=status, summary="as told")]
+        return Performed(run=Run(Path()), verdicts=verdicts, left_behind=left)
 
     monkeypatch.setattr(shrink_runs, "run_scenario", run_scenario)
     return performed
