@@ -173,6 +173,7 @@ def test_a_broken_haproxy_cfg_of_the_users_makes_exit_1(testbed: Testbed, projec
     assert {verdicts["steady"], verdicts["recovered"], verdicts["http after client->slb"]} == {"PASS"}
 
 
+@pytest.mark.nightly
 def test_a_shop_that_never_opens_is_inconclusive(testbed: Testbed, project: Path, clean: None):
     (project / "pages" / "health.txt").unlink()
     outcome = run(testbed, project)
