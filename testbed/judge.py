@@ -18,6 +18,7 @@ RESTS_ON_PACKETS = frozenset(
     {
         "rehomed",
         "config-kept",
+        "booted",
         "redirected",
         "restored",
         "call-control-kept",
@@ -37,6 +38,7 @@ RESTS_ON_FAULTS = frozenset(
         "rehomed",
         "urls",
         "config-kept",
+        "booted",
         "out-of-service",
         "redirected",
         "restored",

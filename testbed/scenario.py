@@ -256,7 +256,7 @@ def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
     for place, host in enumerate(scenario.capture):
         yield ("capture", place), host
     for place, step in enumerate(scenario.steps):
-        for word, act in (("push", step.push), ("stream", step.stream)):
+        for word, act in (("push", step.push), ("stream", step.stream), ("reset", step.reset)):
             if act is not None:
                 yield ("steps", place, word, "from"), act.from_
     for place, hop in enumerate(scenario.steady.http if scenario.steady else ()):
@@ -301,6 +301,7 @@ def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
             (("steps", place, "browse"), step.browse and step.browse.phones),
             (("steps", place, "push"), step.push and step.push.phones),
             (("steps", place, "stream"), step.stream and step.stream.phones),
+            (("steps", place, "reset"), step.reset and step.reset.phones),
         ):
             if isinstance(phones, tuple):
                 for index, phone in enumerate(phones):

@@ -213,6 +213,14 @@ class Stream(_Strict):
     phones: Phones = "all"
 
 
+class Reset(_Strict):
+    """Call control ``from`` resets phones that are registered there, as an administrator does: they boot anew, and read their
+    configuration again."""
+
+    from_: HostName = Field(alias="from")
+    phones: Phones = "all"
+
+
 Hop = Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")]
 """``client->slb``: each side is a host, a role, or ``phones``."""
 
@@ -225,7 +233,7 @@ class Steady(_Strict):
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
-ACTS = ("inject", "press", "browse", "call", "push", "stream")
+ACTS = ("inject", "press", "browse", "call", "push", "stream", "reset")
 """What a step can do, one of them each."""
 
 
@@ -250,6 +258,7 @@ class Step(_Strict):
     call: Call | None = None
     push: Push | None = None
     stream: Stream | None = None
+    reset: Reset | None = None
     phones: Phones | None = None
 
     @model_validator(mode="after")
@@ -258,11 +267,15 @@ class Step(_Strict):
         if len(acts) > 1:
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
-            raise ValueError("does nothing: write inject, press, browse, call, push or stream, or at or after to wait")
+            raise ValueError(
+                "does nothing: write inject, press, browse, call, push, stream or reset, or at or after to wait"
+            )
         if self.inject is None and (words := self._words("for", "every", "times", "until")):
             raise ValueError(f"{words} belongs to a fault (browse and call have a `for` of their own, inside)")
         if self.phones is not None and self.press is None:
-            raise ValueError("phones belongs to press (browse, push and stream have a `phones` of their own, inside)")
+            raise ValueError(
+                "phones belongs to press (browse, push, stream and reset have a `phones` of their own, inside)"
+            )
         return self
 
     @model_validator(mode="after")
@@ -283,7 +296,7 @@ class Step(_Strict):
 
     @property
     def action(self) -> str:
-        """inject, press, browse, call, push, stream or wait."""
+        """inject, press, browse, call, push, stream, reset or wait."""
         return next((word for word in ACTS if getattr(self, word) is not None), "wait")
 
 

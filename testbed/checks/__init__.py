@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from testbed.checks.base import CheckKind, Params, as_wanted, doubted, unfounded
+from testbed.checks.booted import BOOTED
 from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
 from testbed.checks.config_kept import CONFIG_KEPT
@@ -41,6 +42,7 @@ _OWN: tuple[CheckKind, ...] = (
     URLS,
     PUSHED,
     CONFIG_KEPT,
+    BOOTED,
     OUT_OF_SERVICE,
     REDIRECTED,
     RESTORED,
