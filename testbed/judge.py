@@ -29,6 +29,7 @@ RESTS_ON_PACKETS = frozenset(
         "streams",
         "heard",
         "preserved",
+        "carried",
     }
 )
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
@@ -50,6 +51,7 @@ RESTS_ON_FAULTS = frozenset(
         "streams",
         "heard",
         "preserved",
+        "carried",
     }
 )
 """Kinds whose PASS is worth nothing if a fault is not proved: they say what holds in spite of it, or because of it."""

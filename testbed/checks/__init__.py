@@ -13,6 +13,7 @@ from testbed.checks.base import CheckKind, Params, as_wanted, doubted, unfounded
 from testbed.checks.booted import BOOTED
 from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
+from testbed.checks.carried import CARRIED
 from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.effects import EFFECTS
 from testbed.checks.fail_back import RESTORED
@@ -53,6 +54,7 @@ _OWN: tuple[CheckKind, ...] = (
     STREAMS,
     HEARD,
     PRESERVED,
+    CARRIED,
     RECOVERED,
     INVARIANTS,
     STEADY,

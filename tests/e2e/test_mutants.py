@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
         ("push-authenticated", "pushed"),
         ("mute-without-backup", "rehomed"),
         ("http-error-unseen", "redirected"),
+        pytest.param("untrusting-link", "carried", marks=pytest.mark.nightly),
     ],
 )
 def test_a_broken_bed_fails_by_the_check_that_is_there_for_it(
