@@ -46,7 +46,7 @@ class Campaign:
         return self._run(self._load(words, run_all))
 
     def perform_random(self, options: RandomOptions) -> int:
-        """Random schedules; one that fails, or breaks its bed, is saved as a scenario file that repeats it."""
+        """Random schedules; one that does not pass, or breaks its bed, is saved as a scenario file that repeats it."""
         seed = new_seed() if options.seed is None else options.seed
         loaded = drawn(options, seed, self.runs)
         show.say(f"seed {seed}: `{options.command(seed)}` draws the same schedules again")
@@ -91,7 +91,7 @@ class Campaign:
             overview.append({"scenario": name, "status": status.name, "run": str(run.path)})
             if self.output == "table":
                 show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
-            if saving and status is Status.FAIL:
+            if saving and status is not Status.PASS:
                 _save(one)
         if self.output != "table":
             show.rows(rows, self.output)

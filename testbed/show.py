@@ -25,6 +25,8 @@ STYLES = {
     "exited": "red",
     "paused": "yellow",
     "ok": "green",
+    "UP": "green",
+    "DOWN": "red",
     "missing": "red",
 }
 
@@ -57,8 +59,17 @@ def table(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[st
 
 
 def _cell(value: Any) -> Text:
-    text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = _words(value)
     return Text(text, style=STYLES.get(text.split(" ")[0], ""))
+
+
+def _words(value: Any) -> str:
+    """Lists and mappings as people write them; nothing for what is not there."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return "" if value is None else str(value)
 
 
 def progress() -> Any:

@@ -29,7 +29,7 @@ def verdicts(status: Status) -> list[Verdict]:
     return [Verdict(check="invariants", status=status, summary="as told")]
 
 
-def test_of_random_runs_those_that_fail_or_break_the_bed_are_saved_with_the_command_that_repeats_them(
+def test_of_random_runs_those_that_do_not_pass_or_break_the_bed_are_saved_with_the_command_that_repeats_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcomes = {1: Status.PASS, 2: Status.FAIL, 3: Status.INCONCLUSIVE}
@@ -50,7 +50,7 @@ def test_of_random_runs_those_that_fail_or_break_the_bed_are_saved_with_the_comm
     options = RandomOptions(count=4, seed=None, files=(shipped_beds() / "bed.yaml",), phones=2, profile="quick")
     assert campaign.perform_random(options) == EXIT_ENVIRONMENT
     seed = next(tmp_path.glob("*.yaml")).name.split("-")[1]
-    assert {path.name for path in tmp_path.iterdir()} == {f"random-{seed}-{n}.scenario.yaml" for n in (2, 4)}
+    assert {path.name for path in tmp_path.iterdir()} == {f"random-{seed}-{n}.scenario.yaml" for n in (2, 3, 4)}
     said = capsys.readouterr()
     assert f"`testbed run --random 4 --seed {seed} --phones 2 --profile quick -f bed.yaml`" in said.err
     assert f"`testbed run {tmp_path}/random-{seed}-2.scenario.yaml` repeats it" in said.err
