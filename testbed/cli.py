@@ -81,6 +81,7 @@ def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: st
     from testbed.engine.images import build_all
     from testbed.generation import BedSpec
     from testbed.live import Recorder
+    from testbed.scenario import compose_files
 
     say = show.progress()
     spec = BedSpec(
@@ -233,6 +234,7 @@ def run(
     from testbed.campaign import Campaign
     from testbed.random_runs import RandomOptions
     from testbed.random_schedule import DEFAULT_POLICY
+    from testbed.scenario import compose_files
 
     campaign = Campaign(profile=profile, phones=phones, keep=keep, bed=name, runs=runs, output=output)
     if count is None:
@@ -603,20 +605,6 @@ def attach(name: str) -> Any:
     from testbed.live import Recorder
 
     return Bed.attach(name, Recorder(), show.say)
-
-
-def compose_files(words: tuple[str, ...]) -> tuple[Path, ...]:
-    """Compose files by path, or else by the name of one that ships."""
-    from testbed.scenario import shipped_beds
-
-    found = []
-    for word in words:
-        path = next((p for p in (Path(word), shipped_beds() / word) if p.is_file()), None)
-        if path is None:
-            known = ", ".join(sorted(p.name for p in shipped_beds().glob("*.yaml")))
-            raise UsageError(f"no compose file {word!r}", hint=f"built in: {known}; or give a path")
-        found.append(path.resolve())
-    return tuple(found)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ __all__ = [
     "Step",
     "builtin_scenarios",
     "check_against",
+    "compose_files",
     "dump_scenario",
     "load_scenario",
     "parse_duration",
@@ -142,6 +143,18 @@ def shipped_beds() -> Path:
     """Folder of the compose files that ship: in the package of an installed test-bed, else in the checkout."""
     installed = Path(__file__).parent / "_shipped" / "compose"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "compose"
+
+
+def compose_files(words: Iterable[str]) -> tuple[Path, ...]:
+    """Compose files by path, or else by the name of one that ships."""
+    found = []
+    for word in words:
+        path = next((p for p in (Path(word), shipped_beds() / word) if p.is_file()), None)
+        if path is None:
+            known = ", ".join(sorted(p.name for p in shipped_beds().glob("*.yaml")))
+            raise UsageError(f"no compose file {word!r}", hint=f"built in: {known}; or give a path")
+        found.append(path.resolve())
+    return tuple(found)
 
 
 def builtin_scenarios() -> list[str]:

@@ -16,6 +16,7 @@ from testbed.checks.capture import CAPTURES
 from testbed.checks.carried import CARRIED
 from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.effects import EFFECTS
+from testbed.checks.every_mark import MARKING
 from testbed.checks.fail_back import RESTORED
 from testbed.checks.heard import HEARD
 from testbed.checks.http import HTTP
@@ -49,6 +50,7 @@ _OWN: tuple[CheckKind, ...] = (
     RESTORED,
     CALL_CONTROL_KEPT,
     PACKETS,
+    MARKING,
     SERVICE_STREAMS,
     HTTP,
     STREAMS,
