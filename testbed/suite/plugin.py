@@ -90,7 +90,7 @@ def _beds(
 
     config = request.config
     beds = Beds(
-        files=tuple(bed_compose_files),
+        files=tuple(_from_root(config, word) for word in bed_compose_files),
         profile=bed_profile,
         phones=bed_phones,
         capture=bed_capture,
@@ -142,6 +142,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """The recording of a test that passed goes, unless it is asked for."""
     if RUN in item.stash and not item.stash.get(FAILED, False) and not item.config.getoption("bed_keep"):
         shutil.rmtree(item.stash[RUN], ignore_errors=True)
+
+
+def _from_root(config: pytest.Config, word: str) -> str:
+    """A path is relative to pytest's root folder, wherever it was started."""
+    file = config.rootpath / word
+    return str(file) if file.is_file() else word
 
 
 def _skip_unwanted(config: pytest.Config) -> None:
