@@ -60,7 +60,6 @@ FAMILIES = [
     "standby-freeze",
     "marking-signalling",
     "marking-rtp-call",
-    "marking-rtp-service-marked",
     "call-preserved",
     "impair-delay",
     "app-http-error",
