@@ -181,6 +181,30 @@ def validate(files: tuple[str, ...]) -> int:
 
 
 @cli.command()
+def schema() -> int:
+    """Print the JSON schema of scenario files, for completion in editors."""
+    import json
+
+    from testbed.json_schema import scenario_schema
+
+    click.echo(json.dumps(scenario_schema(), indent=1, ensure_ascii=False))
+    return errors.EXIT_OK
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--like", metavar="SCENARIO", help="begin with a copy of this built-in one")
+def new(name: str, like: str | None) -> int:
+    """Write NAME.scenario.yaml, a scenario to begin with."""
+    from testbed import show
+    from testbed.new_scenario import write_new
+
+    file = write_new(name, like, Path())
+    show.say(f"written: {file}; `testbed validate {file}`, `testbed run {file}`")
+    return errors.EXIT_OK
+
+
+@cli.command()
 @click.argument("scenarios", nargs=-1, metavar="SCENARIO…")
 @profile_option
 @phones_option

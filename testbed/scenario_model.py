@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -31,6 +30,7 @@ from testbed.dscp import code_point
 from testbed.duration import MAX_S, Duration, DurationField, PositiveDuration, parse_duration
 from testbed.errors import UsageError
 from testbed.faults.base import Fault
+from testbed.lists import ONE_OR_MORE
 from testbed.page import CLAIM_NAMES
 from testbed.profile import PROFILES, Profile
 
@@ -50,10 +50,6 @@ PHONE_SERVICE_SITE = "http://${BED_PREFIX}.1.2/"
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 def _end(value: Any) -> Any:
@@ -102,6 +98,8 @@ Phones = Annotated[Literal["all"] | tuple[str, ...], Field(union_mode="left_to_r
 
 class _OneKind(_Strict):
     """A mapping with one key, the kind; ``scenario_model`` makes subclasses with one field for each kind there is."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     @model_validator(mode="before")
     @classmethod
@@ -197,7 +195,7 @@ class Push(_Strict):
     """A web host pushes to every phone: one to three URLs or URIs of a phone, executed if its authentication URL lets them pass."""
 
     from_: HostName = Field(alias="from")
-    urls: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=3)]
+    urls: Annotated[tuple[str, ...], *ONE_OR_MORE, Field(min_length=1, max_length=3)]
     priority: Annotated[int, Field(ge=0, le=2, strict=True)] = 0
     phones: Phones = "all"
 
@@ -229,7 +227,7 @@ class Steady(_Strict):
     """What steady means for this bed, besides that its hosts run and its phones are at their primary: for the time ``for`` nothing but
     answers came over each hop of ``http``, as the captures show it."""
 
-    http: Annotated[tuple[Hop, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    http: Annotated[tuple[Hop, ...], *ONE_OR_MORE, Field(min_length=1)]
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
@@ -253,7 +251,7 @@ class Step(_Strict):
     every: PositiveDuration | None = None
     times: Annotated[int, Field(ge=1, le=MAX_TIMES, strict=True)] | None = None
     until: End | None = None
-    press: Annotated[tuple[Key, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    press: Annotated[tuple[Key, ...], *ONE_OR_MORE, Field(min_length=1)] | None = None
     browse: Browse | None = None
     call: Call | None = None
     push: Push | None = None
