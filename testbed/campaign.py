@@ -13,6 +13,7 @@ from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
+from testbed.trends.command import note
 from testbed.verdict import Status, Verdict, worst
 
 SEVERITY = (
@@ -32,7 +33,7 @@ COLUMNS = ("status", "check", "claim", "summary")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:
-    """Options of `testbed run`."""
+    """Options of `testbed run`; ``label`` names these runs in the history, ``repeat`` is how often each scenario is performed."""
 
     profile: str | None
     phones: int | None
@@ -40,10 +41,12 @@ class Campaign:
     bed: str
     runs: Path
     output: str
+    label: str = ""
+    repeat: int = 1
 
     def perform(self, words: tuple[str, ...], run_all: bool) -> int:
         """The scenarios of these names or files, or all that are built in."""
-        return self._run(self._load(words, run_all))
+        return self._run([one for one in self._load(words, run_all) for _ in range(self.repeat)])
 
     def perform_random(self, options: RandomOptions) -> int:
         """Random schedules; one that does not pass, or breaks its bed, is saved as a scenario file that repeats it."""
@@ -89,6 +92,7 @@ class Campaign:
             rows += [{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)]
             status = worst(verdict.status for verdict in verdicts)
             overview.append({"scenario": name, "status": status.name, "run": str(run.path)})
+            note(self.runs, run.path, self.label)
             if self.output == "table":
                 show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
             if saving and status is not Status.PASS:
@@ -100,6 +104,8 @@ class Campaign:
                 faults = {one.scenario.scenario: ", ".join(map(str, one.scenario.faults)) for one in loaded}
                 overview = [{**row, "faults": faults[row["scenario"]]} for row in overview]
             columns = ["status", "scenario", *(["faults"] if saving else []), "run"]
+            if self.repeat > 1:
+                overview, columns = repeated(overview), ["status", "scenario", "passed"]
             show.table(overview, "\nall scenarios", columns)
         return combined(codes)
 
@@ -150,6 +156,30 @@ def verdict_rows(name: str, verdicts: list[Verdict]) -> list[dict[str, Any]]:
         }
         for verdict in verdicts
     ]
+
+
+def repeated(overview: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record a scenario; FLAKY where it passed at times only, which is no pass."""
+    found: dict[str, list[str]] = {}
+    for row in overview:
+        found.setdefault(row["scenario"], []).append(row["status"])
+    return [
+        {
+            "status": statuses[0]
+            if len(set(statuses)) == 1
+            else "FLAKY"
+            if "PASS" in statuses
+            else worst_word(statuses),
+            "scenario": scenario,
+            "passed": f"{statuses.count('PASS')} of {len(statuses)}",
+        }
+        for scenario, statuses in found.items()
+    ]
+
+
+def worst_word(statuses: list[str]) -> str:
+    """ERROR before FAIL before INCONCLUSIVE."""
+    return next(word for word in ("ERROR", "FAIL", "INCONCLUSIVE", "PASS") if word in statuses)
 
 
 def combined(codes: list[int]) -> int:
