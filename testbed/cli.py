@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from testbed import __version__, errors
+from testbed import __version__, completion, errors
 from testbed.errors import BedError, UsageError
 
 EXIT_CODES = """\b
@@ -34,7 +34,12 @@ output_option = click.option(
     help="how to print what is listed",
 )
 name_option = click.option(
-    "--name", default=DEFAULT_BED, show_default=True, metavar="BED", help="which bed, for instance lab-2"
+    "--name",
+    default=DEFAULT_BED,
+    show_default=True,
+    metavar="BED",
+    help="which bed, for instance lab-2",
+    shell_complete=completion.beds,
 )
 profile_option = click.option(
     "--profile", type=click.Choice(["quick", "srnd"]), help="timers: quick (1 s keepalive) or srnd (30 s)"
@@ -180,6 +185,14 @@ def validate(files: tuple[str, ...]) -> int:
     return errors.EXIT_USAGE if bad else errors.EXIT_OK
 
 
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+def completion_command(shell: str) -> int:
+    """Print what a shell needs to complete our words: `eval "$(testbed completion bash)"` in ~/.bashrc."""
+    click.echo(completion.script(shell, cli))
+    return errors.EXIT_OK
+
+
 @cli.command()
 def schema() -> int:
     """Print the JSON schema of scenario files, for completion in editors."""
@@ -205,7 +218,7 @@ def new(name: str, like: str | None) -> int:
 
 
 @cli.command()
-@click.argument("scenarios", nargs=-1, metavar="SCENARIO…")
+@click.argument("scenarios", nargs=-1, metavar="SCENARIO…", shell_complete=completion.scenarios)
 @profile_option
 @phones_option
 @click.option("--all", "run_all", is_flag=True, help="all built-in scenarios that have this profile")
@@ -297,7 +310,7 @@ def run(
 
 
 @cli.command("shrink")
-@click.argument("scenario", metavar="SCENARIO")
+@click.argument("scenario", metavar="SCENARIO", shell_complete=completion.scenarios)
 @profile_option
 @phones_option
 @click.option("--trials", type=click.IntRange(1, 200), default=30, show_default=True, metavar="N", help="runs at most")
@@ -642,7 +655,7 @@ def fault() -> None:
 
 
 @fault.command("add", context_settings={"ignore_unknown_options": True})
-@click.argument("kind")
+@click.argument("kind", shell_complete=completion.fault_kinds)
 @click.argument("target")
 @click.argument("parameters", nargs=-1, type=click.UNPROCESSED, metavar="[NAME=VALUE]…")
 @click.option("--for", "length", default="5 min", show_default=True, metavar="TIME", help="how long, for instance 30s")
