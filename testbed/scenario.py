@@ -87,6 +87,8 @@ SUITE = (
     "marking-http-lost-at-slb",
     "marking-http-remarked",
     "marking-rtp-call",
+    "call-hold",
+    "call-transfer",
     "marking-bleached",
     "marking-precedence-ignored",
     "call-preserved",
@@ -326,3 +328,5 @@ def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
             if isinstance(phones, tuple):
                 for index, phone in enumerate(phones):
                     yield (*where, "phones", index), phone
+        if step.keys is not None:
+            yield ("steps", place, "keys", "phone"), step.keys.phone

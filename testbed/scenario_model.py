@@ -211,6 +211,13 @@ class Stream(_Strict):
     phones: Phones = "all"
 
 
+class Keys(_Strict):
+    """Keys of one phone, one after the other, as `testbed phone press` has them; each must do something."""
+
+    phone: HostName
+    press: Annotated[tuple[str, ...], *ONE_OR_MORE, Field(min_length=1, max_length=20)]
+
+
 class Reset(_Strict):
     """Call control ``from`` resets phones that are registered there, as an administrator does: they boot anew, and read their
     configuration again."""
@@ -231,7 +238,7 @@ class Steady(_Strict):
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
-ACTS = ("inject", "press", "browse", "call", "push", "stream", "reset")
+ACTS = ("inject", "press", "browse", "call", "push", "stream", "reset", "keys")
 """What a step can do, one of them each."""
 
 
@@ -257,6 +264,7 @@ class Step(_Strict):
     push: Push | None = None
     stream: Stream | None = None
     reset: Reset | None = None
+    keys: Keys | None = None
     phones: Phones | None = None
 
     @model_validator(mode="after")
@@ -266,7 +274,7 @@ class Step(_Strict):
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
             raise ValueError(
-                "does nothing: write inject, press, browse, call, push, stream or reset, or at or after to wait"
+                "does nothing: write inject, press, browse, call, push, stream, reset or keys, or at or after to wait"
             )
         if self.inject is None and (words := self._words("for", "every", "times", "until")):
             raise ValueError(f"{words} belongs to a fault (browse and call have a `for` of their own, inside)")
@@ -294,7 +302,7 @@ class Step(_Strict):
 
     @property
     def action(self) -> str:
-        """inject, press, browse, call, push, stream, reset or wait."""
+        """inject, press, browse, call, push, stream, reset, keys or wait."""
         return next((word for word in ACTS if getattr(self, word) is not None), "wait")
 
 
