@@ -13,6 +13,7 @@ from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
+from testbed.summary import markdown
 from testbed.trends.command import note
 from testbed.verdict import Status, Verdict, worst
 
@@ -33,7 +34,8 @@ COLUMNS = ("status", "check", "claim", "summary")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:
-    """Options of `testbed run`; ``label`` names these runs in the history, ``repeat`` is how often each scenario is performed."""
+    """Options of `testbed run`; ``label`` names these runs in the history, ``repeat`` is how often each scenario is
+    performed, ``summary`` a file that gets Markdown of what came of them, behind what it has."""
 
     profile: str | None
     phones: int | None
@@ -43,6 +45,7 @@ class Campaign:
     output: str
     label: str = ""
     repeat: int = 1
+    summary: Path | None = None
 
     def perform(self, words: tuple[str, ...], run_all: bool) -> int:
         """The scenarios of these names or files, or all that are built in."""
@@ -97,6 +100,8 @@ class Campaign:
                 show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
             if saving and status is not Status.PASS:
                 _save(one)
+        if self.summary is not None:
+            _append(self.summary, markdown(self.label, repeated(overview), rows))
         if self.output != "table":
             show.rows(rows, self.output)
         elif len(loaded) > 1:
@@ -125,6 +130,14 @@ class Campaign:
 
 def _save(loaded: LoadedScenario) -> None:
     show.say(f"saved: {save(loaded)}; `testbed run {loaded.file}` repeats it")
+
+
+def _append(file: Path, text: str) -> None:
+    try:
+        with file.open("a", encoding="utf-8") as summary:
+            summary.write(text)
+    except OSError as error:
+        show.warning(f"no summary in {file}: {error.strerror}")
 
 
 def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:

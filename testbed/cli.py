@@ -250,6 +250,12 @@ def new(name: str, like: str | None) -> int:
 @click.option(
     "--label", default="", metavar="WORD", help="name these runs in the history, for `testbed history compare`"
 )
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="append what came of them as Markdown, for instance to $GITHUB_STEP_SUMMARY",
+)
 @click.option("--name", default="", metavar="BED", help="name of the bed that is brought up (a new one for each run)")
 @click.option(
     "--runs",
@@ -271,6 +277,7 @@ def run(
     keep: bool,
     repeat: int,
     label: str,
+    summary: Path | None,
     name: str,
     runs: Path,
     output: str,
@@ -290,6 +297,7 @@ def run(
         output=output,
         label=label,
         repeat=repeat,
+        summary=summary,
     )
     if count is None:
         given = {"--seed": seed is not None, "-f": bool(files), "--policy": policy is not None}
