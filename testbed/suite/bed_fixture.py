@@ -25,6 +25,9 @@ from testbed.topology import Role
 from testbed.verdict import Verdict
 from testbed.waiting import wait_until
 
+_NUMBERS = count(1)
+"""A fault has one for good: a bed that is shared by tests tells their faults apart by it."""
+
 
 class BedFixture:
     """What a test gets as ``bed``. ``phones``, ``fault``, ``capture`` and ``history`` are its parts; ``check`` judges."""
@@ -164,7 +167,7 @@ class Faults:
     def __init__(self, bed: Bed, episode: Episode) -> None:
         self._bed, self._episode = bed, episode
         self._held: list[Held] = []
-        self._numbers, self._lanes = count(1), 0
+        self._lanes = 0
         self._probed: Held | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -181,7 +184,7 @@ class Faults:
         if self._episode.over:
             raise UsageError("a check has ended this test's recording: break things before you judge")
         fault = fault_of(kind, target, **{_word(name): value for name, value in parameters.items()})
-        number = next(self._numbers)
+        number = next(_NUMBERS)
         probing = self._probes(fault)
         try:
             if probing is not None:
