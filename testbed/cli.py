@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from testbed import __version__, completion, errors
+from testbed.commands.fault import fault
+from testbed.commands.history import history
+from testbed.commands.options import attach, name_option, output_option, phones_option, profile_option
+from testbed.commands.phone import phone
 from testbed.errors import BedError, UsageError
 
 EXIT_CODES = """\b
@@ -21,32 +24,9 @@ Exit status:
   6 clean-up incomplete 130 interrupted
 Several at once: the first of 6, 4, 1, 3, 5."""
 
-DEFAULT_BED = "bed"
 DEFAULT_PHONES = 12
 LOOK_AT_BEDS = frozenset({"up", "run", "status", "ls", "down", "phone", "fault"})
 """Commands that first undo what a crash left, should its watcher be dead too."""
-
-output_option = click.option(
-    "--output",
-    type=click.Choice(["table", "json", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="how to print what is listed",
-)
-name_option = click.option(
-    "--name",
-    default=DEFAULT_BED,
-    show_default=True,
-    metavar="BED",
-    help="which bed, for instance lab-2",
-    shell_complete=completion.beds,
-)
-profile_option = click.option(
-    "--profile", type=click.Choice(["quick", "srnd"]), help="timers: quick (1 s keepalive) or srnd (30 s)"
-)
-phones_option = click.option(
-    "--phones", type=click.IntRange(min=0), metavar="N", help="how many phones, half in each phones host (12)"
-)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -59,6 +39,11 @@ def cli(context: click.Context) -> None:
 
         for problem in leftovers.undo_stale(show.say):
             show.warning(problem)
+
+
+cli.add_command(fault)
+cli.add_command(history)
+cli.add_command(phone)
 
 
 @cli.command()
@@ -196,7 +181,6 @@ def completion_command(shell: str) -> int:
 @cli.command()
 def schema() -> int:
     """Print the JSON schema of scenario files, for completion in editors."""
-    import json
 
     from testbed.json_schema import scenario_schema
 
@@ -425,216 +409,6 @@ def ladder(file: Path, device: str | None, keepalives: bool, output: str) -> int
     return command.run_ladder(file, device=device, keepalives=keepalives, output=output)
 
 
-@cli.group()
-def history() -> None:
-    """Runs over time: what came of them, how figures go, whether they got worse."""
-
-
-runs_option = click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="the folder of run folders",
-)
-label_option = click.option("--label", default="", metavar="WORD", help="only runs with this label")
-
-
-@history.command("ls")
-@click.option("--scenario", default="", metavar="NAME", help="only of this scenario")
-@label_option
-@runs_option
-@output_option
-def history_ls(scenario: str, label: str, runs: Path, output: str) -> int:
-    """List runs, oldest first."""
-    from testbed.trends import command
-
-    return command.ls(command.opened(runs), scenario, label, output)
-
-
-@history.command("trend")
-@click.argument("scenario")
-@click.argument("figure")
-@label_option
-@runs_option
-@output_option
-def history_trend(scenario: str, figure: str, label: str, runs: Path, output: str) -> int:
-    """Show a figure of every run of a scenario, for instance rehome-kill rehome_max_s."""
-    from testbed.trends import command
-
-    return command.trend(command.opened(runs), scenario, figure, label, output)
-
-
-@history.command("compare")
-@click.argument("before", metavar="LABEL")
-@click.argument("after", metavar="LABEL")
-@runs_option
-@output_option
-def history_compare(before: str, after: str, runs: Path, output: str) -> int:
-    """Say what got worse from the runs of one label to those of another, by their distributions; exit status 1 if anything did."""
-    from testbed.trends import command
-
-    return command.compare_labels(command.opened(runs), before, after, output)
-
-
-@history.command("add")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
-@click.option("--label", default="", metavar="WORD", help="name these runs")
-def history_add(folders: tuple[Path, ...], label: str) -> int:
-    """Add judged runs to the history beside them, or give them a label."""
-    from testbed.trends import command
-
-    for folder in folders:
-        store = command.opened(folder.resolve().parent)
-        store.add(folder.resolve(), label)
-        store.close()
-    return errors.EXIT_OK
-
-
-@history.command("prune")
-@click.argument("days", type=click.FloatRange(min=0))
-@click.option("--yes", is_flag=True, help="remove them; without it they are only named")
-@runs_option
-def history_prune(days: float, yes: bool, runs: Path) -> int:
-    """Remove runs that are older than so many days: their folders and their rows."""
-    from testbed.trends import command
-
-    return command.prune(command.opened(runs), runs, days * 86400, really=yes)
-
-
-@cli.group()
-def phone() -> None:
-    """Phones: those of a bed, and one on this machine (browse)."""
-
-
-@phone.command("ls")
-@name_option
-@output_option
-def phone_ls(name: str, output: str) -> int:
-    """List the phones: device, address, call control, state."""
-    from testbed import show, status
-
-    show.rows(status.phones(attach(name)), output)
-    return errors.EXIT_OK
-
-
-@phone.command("show")
-@click.argument("device")
-@name_option
-@output_option
-def phone_show(device: str, name: str, output: str) -> int:
-    """Show one phone with its URL table. DEVICE is its name, for instance SEP020000000001."""
-    from testbed import show, status
-
-    record = status.phone(attach(name), device)
-    if output != "table":
-        show.rows([record], output)
-        return errors.EXIT_OK
-    flat = {**{k: v for k, v in record.items() if not isinstance(v, dict)}}
-    for key, value in record.items():
-        if isinstance(value, dict):
-            flat |= {f"{key} {inner}": shown for inner, shown in value.items()}
-    show.table(
-        [
-            {"what": key.replace("_", " "), "value": json.dumps(value) if isinstance(value, list) else value}
-            for key, value in flat.items()
-        ],
-        device,
-    )
-    return errors.EXIT_OK
-
-
-picture_option = click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("phone-screen.png"),
-    show_default=True,
-    help="where the picture of a page that has one is written",
-)
-
-
-@phone.command("call")
-@click.argument("device")
-@click.argument("number")
-@click.option("--for", "talk", metavar="TIME", help="hang up after they have talked so long, for instance 20s (never)")
-@name_option
-def phone_call(device: str, number: str, talk: str | None, name: str) -> int:
-    """Have a phone call another: DEVICE dials NUMBER, which answers after a second. `phone ls` shows numbers as lines."""
-    from testbed import calling
-
-    return calling.call(attach(name), device, number, talk)
-
-
-@phone.command("press")
-@click.argument("device")
-@click.argument("keys", nargs=-1, required=True, metavar="KEY…")
-@name_option
-@picture_option
-@output_option
-def phone_press(device: str, keys: tuple[str, ...], name: str, picture: Path, output: str) -> int:
-    """Press keys of a phone, one upon the page of the other, and draw its screen: Services 2 Select =text Submit Exit.
-
-    What is up decides what a key is for: with a call, 0-9, *, #, on-hook, Hold, Resume, Trnsfer, EndCall, Answer are the call's;
-    off-hook, NewCall and Redial begin one.
-    """
-    return _draw_screen(name, device, keys, picture, output)
-
-
-@phone.command("screen")
-@click.argument("device")
-@name_option
-@picture_option
-@output_option
-def phone_screen(device: str, name: str, picture: Path, output: str) -> int:
-    """Draw what the display of a phone shows now."""
-    return _draw_screen(name, device, (), picture, output)
-
-
-def _draw_screen(name: str, device: str, keys: tuple[str, ...], picture: Path, output: str) -> int:
-    """The exit status: 1 where the screen shows an error, or a key did nothing."""
-    import base64
-
-    from testbed import show, status
-    from testbed.browser.screen import Screen, draw
-
-    reply = status.screen(attach(name), device, keys)
-    if reply["picture"]:
-        picture.write_bytes(base64.b64decode(reply["picture"]))
-    if output != "table":
-        show.rows([reply], output)
-    else:
-        screen = Screen.from_json(reply["screen"])
-        click.echo("\n".join(draw(screen, picture=str(picture) if reply["picture"] else "")))
-    idle = [str(result["key"]) for result in reply.get("results", ()) if not result["ok"]]
-    if idle and not reply["screen"]["error"]:
-        show.say(f"nothing done by {', '.join(idle)}")
-    return errors.EXIT_CHECK_FAILED if reply["screen"]["error"] or idle else errors.EXIT_OK
-
-
-@phone.command("browse")
-@click.argument("url")
-@click.option("--keys", help='press these and end, for instance "2 Select =alice Submit Exit"')
-@click.option("--model", default="7941", show_default=True, help="phone model, for instance 7960")
-@click.option("--device", default="SEP020000000001", show_default=True, help="device name, fills #DEVICENAME#")
-@click.option(
-    "--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 300), help="seconds a page may take"
-)
-@picture_option
-@output_option
-def phone_browse(
-    url: str, keys: str | None, model: str, device: str, timeout: float, picture: Path, output: str
-) -> int:
-    """One phone on this machine shows URL, a phone service: no Docker, no root. Ends with 1 where its screen shows an error."""
-    from testbed.browser.exchange import BrowserSettings
-    from testbed.browser.model import model_named
-    from testbed.desk import Desk
-    from testbed.desk_session import Session
-
-    names = ("services", "directories", "messages", "information")
-    settings = BrowserSettings(device_name=device, model=model_named(model), urls=dict.fromkeys(names, url))
-    return Session(desk=Desk(settings, timeout_s=timeout), url=url, picture=picture, output=output).run(keys)
-
-
 @cli.command("lint-xml")
 @click.argument("sources", nargs=-1, required=True, metavar="FILE|URL…")
 @click.option("--model", "models", multiple=True, help="phone model, for instance 7960; all of them without it")
@@ -655,95 +429,6 @@ def lint_xml_command(sources: tuple[str, ...], models: tuple[str, ...], output: 
     if not records:
         show.say("nothing wrong for " + ", ".join(model.name for model in chosen))
     return errors.EXIT_CHECK_FAILED if lint_xml.has_errors(records) else errors.EXIT_OK
-
-
-@cli.group()
-def fault() -> None:
-    """Faults: their kinds, and those in a bed that stands."""
-
-
-@fault.command("add", context_settings={"ignore_unknown_options": True})
-@click.argument("kind", shell_complete=completion.fault_kinds)
-@click.argument("target")
-@click.argument("parameters", nargs=-1, type=click.UNPROCESSED, metavar="[NAME=VALUE]…")
-@click.option("--for", "length", default="5 min", show_default=True, metavar="TIME", help="how long, for instance 30s")
-@name_option
-@output_option
-def fault_add(kind: str, target: str, parameters: tuple[str, ...], length: str, name: str, output: str) -> int:
-    """Inject a fault into a standing bed; returns when it has taken effect. It heals by itself when its time is up.
-
-    KIND and TARGET as in a scenario, NAME=VALUE its other parameters: `testbed fault add delay web-1 by=50ms --for 30s`.
-    """
-    from testbed import show, standing_faults
-
-    bed = attach(name)
-    for_s = standing_faults.lease_s(length, bed.topology)
-    chosen = standing_faults.fault_from(kind, target, parameters)
-    reply = standing_faults.add(bed.topology, chosen, for_s)
-    left_s = max(0.0, reply["ends_s"] - reply["effect_s"])
-    show.rows(
-        [{"id": reply["id"], "kind": kind, "target": target, "hosts": reply["hosts"], "for_s": round(left_s, 1)}],
-        output,
-    )
-    show.say(
-        f"{chosen} has taken effect; it heals by itself in {left_s:.0f} s, or now: "
-        f"`testbed fault heal {reply['id']} --name {name}`"
-    )
-    return errors.EXIT_OK
-
-
-@fault.command("ls")
-@name_option
-@output_option
-def fault_ls(name: str, output: str) -> int:
-    """List the faults that are held in a bed."""
-    from testbed import journal, show, standing_faults
-
-    attach(name)
-    rows = standing_faults.rows(name)
-    show.rows(rows, output, columns=["id", "kind", "target", "parameters", "ends_in_s", "holder"])
-    if any(row["holder"] == "nobody" for row in rows):
-        show.warning(f"nobody answers for some of them: `testbed fault heal --name {name}` heals them")
-    if journal.read(name).damaged:
-        show.warning(f"the journal does not parse: `testbed fault heal --name {name}` heals everything, by labels")
-    return errors.EXIT_OK
-
-
-@fault.command("heal")
-@click.argument("ids", nargs=-1, metavar="[ID]…")
-@name_option
-def fault_heal(ids: tuple[str, ...], name: str) -> int:
-    """Heal these faults of a standing bed, or all of them."""
-    from testbed import show, standing_faults
-
-    attach(name)
-    healed = standing_faults.heal(name, ids, show.say)
-    show.say(f"healed: {', '.join(healed)}" if healed else f"bed {name}: no fault is held")
-    return errors.EXIT_OK
-
-
-@fault.command("kinds")
-@output_option
-def fault_kinds(output: str) -> int:
-    """List the kinds of faults."""
-    from testbed import show
-    from testbed.faults import KINDS
-
-    rows = [
-        {"kind": name, "family": kind.family, "what": kind.help, "example": kind.example, "from": KINDS.origin(name)}
-        for name, kind in KINDS.items()
-    ]
-    show.rows(rows, output)
-    return errors.EXIT_OK
-
-
-def attach(name: str) -> Any:
-    """The standing bed of this name."""
-    from testbed import show
-    from testbed.bed import Bed
-    from testbed.live import Recorder
-
-    return Bed.attach(name, Recorder(), show.say)
 
 
 def _interrupt(number: int, frame: object) -> None:
