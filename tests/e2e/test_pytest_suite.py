@@ -64,7 +64,7 @@ def test_the_example_passes_alone_and_with_two_workers(project: Path):
 
 def test_each_test_can_have_a_bed_of_its_own(project: Path):
     shutil.copy(EXAMPLE / "test_failover.py", project)
-    done = suite(project, "--bed-scope=function", "--bed-keep", "-k", "urls or noticed")
+    done = suite(project, "--bed-scope=function", "--bed-keep", "-k", "urls or notice")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(kept(project)) == 2
 
