@@ -339,14 +339,25 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
     is_flag=True,
     help="the files are captures along one way, in order: match packets, name the hop that remarks",
 )
-@output_option
-def audit(files: tuple[Path, ...], policy_name: str | None, flows: bool, hops: bool, output: str) -> int:
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write a report to read in a browser, or to print, too",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "jsonl", "junit"]),
+    default="table",
+    show_default=True,
+    help="how to print it; junit has the verdicts only",
+)
+def audit(hops: bool, flows: bool, **asked: Any) -> int:
     """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
     from testbed.audit import command
 
-    if hops:
-        return command.run_hops(files, policy_name=policy_name, output=output)
-    return command.run(files, policy_name=policy_name, output=output, list_flows=flows)
+    request = command.Request(list_flows=flows, **asked)
+    return command.run_hops(request) if hops else command.run(request)
 
 
 @cli.command()

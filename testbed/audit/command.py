@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,58 +11,83 @@ from testbed import show
 from testbed.audit import report
 from testbed.audit.judge import judge, nearest, numbered
 from testbed.audit.survey import Survey, survey
+from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
 from testbed.packets.file import in_order_of_time, open_capture
 from testbed.verdict import Status, Verdict, worst
 
 if TYPE_CHECKING:
+    from testbed.audit.compare import Comparison
     from testbed.policy import Policy
 
 _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUSIVE: EXIT_INCONCLUSIVE}
 
 
-def run(files: Sequence[Path], *, policy_name: str | None, output: str, list_flows: bool = False) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What is asked of `testbed audit`: by which policy (None: describe), how to print it, and a file for the HTML report."""
+
+    files: Sequence[Path]
+    policy_name: str | None = None
+    output: str = "table"
+    list_flows: bool = False
+    html: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.output == "junit" and not self.policy_name:
+            raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
+
+
+def run(asked: Request) -> int:
     """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet), with one as its verdicts are."""
-    chosen = _policy(policy_name) if policy_name else None
-    ordered = in_order_of_time(files) if len(files) > 1 else files
-    found = survey((open_capture(path) for path in ordered), chosen, list_flows=list_flows)
+    chosen = _policy(asked.policy_name) if asked.policy_name else None
+    ordered = in_order_of_time(asked.files) if len(asked.files) > 1 else asked.files
+    captures = (open_capture(path) for path in ordered)
+    timekeeper = Timekeeper() if asked.html else None
+    found = survey(captures, chosen, list_flows=asked.list_flows, timekeeper=timekeeper)
     verdicts = judge(found) if chosen else []
     likeness = None if chosen else nearest(found)
-    if output == "table":
+    if asked.html:
+        from testbed.audit.html_report import survey_page
+
+        _write(asked.html, survey_page(found, verdicts, likeness, policy=chosen.name if chosen else ""))
+    if asked.output == "table":
         _print(found, verdicts)
         if not chosen:
             for line in report.likeness_lines(likeness):
                 show.note(line)
+    elif asked.output == "junit":
+        _print_junit(verdicts, asked)
     else:
-        show.rows(list(report.records(found, verdicts, likeness)), output)
+        show.rows(list(report.records(found, verdicts, likeness)), asked.output)
     _warn(found)
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
     return EXIT_OK if found.packets else EXIT_NOTHING_RAN
 
 
-def run_hops(files: Sequence[Path], *, policy_name: str | None, output: str) -> int:
+def run_hops(asked: Request) -> int:
     """The files are captures along a way, in this order. Without a policy the exit status is 0 (5 where no packet is in two of them)."""
-    from testbed.audit.compare import compare, judge_comparison, remark_lines
+    from testbed.audit.compare import compare, judge_comparison
 
-    if len(files) < 2:
+    if len(asked.files) < 2:
         raise UsageError("--hops compares captures", hint="give two or more, in the order in which packets pass them")
-    chosen = _policy(policy_name) if policy_name else None
-    found = compare((open_capture(path) for path in files), chosen)
+    chosen = _policy(asked.policy_name) if asked.policy_name else None
+    found = compare((open_capture(path) for path in asked.files), chosen, over_time=asked.html is not None)
     verdicts = judge_comparison(found) if chosen else []
-    if output == "table":
-        if found.hops:
-            show.table([report.hop_row(hop) for hop in found.hops], "")
-        for line, _, _ in remark_lines(found.hops) if not chosen else ():
-            show.note(line)
-        for line in report.apart_lines(found.apart):
-            show.note(line)
-        _print_verdicts(verdicts)
+    if asked.html:
+        from testbed.audit.html_report import comparison_page
+
+        _write(asked.html, comparison_page(found, verdicts, policy=chosen.name if chosen else ""))
+    if asked.output == "table":
+        _print_hops(found, verdicts)
+    elif asked.output == "junit":
+        _print_junit(verdicts, asked)
     else:
         records = [{"kind": "hop", **report.hop_row(hop)} for hop in found.hops]
         records += [{"kind": "apart", **report.apart_row(apart)} for apart in found.apart]
-        show.rows([*records, *map(report.verdict_record, verdicts)], output)
+        show.rows([*records, *map(report.verdict_record, verdicts)], asked.output)
     for one, two, hops in found.pairs:
         if not hops:
             show.warning(f"no packet is in both {one} and {two}")
@@ -72,6 +98,32 @@ def run_hops(files: Sequence[Path], *, policy_name: str | None, output: str) -> 
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
     return EXIT_OK if found.hops else EXIT_NOTHING_RAN
+
+
+def _print_hops(found: Comparison, verdicts: Sequence[Verdict]) -> None:
+    from testbed.audit.compare import remark_lines
+
+    if found.hops:
+        show.table([report.hop_row(hop) for hop in found.hops], "")
+    for line, _, _ in remark_lines(found.hops) if not verdicts else ():
+        show.note(line)
+    for line in report.apart_lines(found.apart):
+        show.note(line)
+    _print_verdicts(verdicts)
+
+
+def _print_junit(verdicts: Sequence[Verdict], asked: Request) -> None:
+    from testbed.audit.junit import junit
+
+    show.note(junit(verdicts, suite=f"testbed audit --policy {asked.policy_name}").rstrip())
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}", hint="name a file in a folder that is there") from None
+    show.say(f"written: {file}")
 
 
 def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str) -> int:

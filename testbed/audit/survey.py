@@ -16,6 +16,7 @@ from testbed.audit.lanes import Index, Lanes
 from testbed.audit.match import matching
 from testbed.audit.signalling import Signalling
 from testbed.audit.summary import FlowSummary, Summarizer, Summary
+from testbed.audit.timeline import Timekeeper, Timeline
 from testbed.packets import Packets
 from testbed.packets.file import CaptureFile
 from testbed.packets.tunnel import inner_packets
@@ -70,6 +71,8 @@ class Survey:
     """Where they were asked for."""
     named: Mapping[str, int] = field(default_factory=dict)
     """How many RTP endpoints each cause named."""
+    timeline: Timeline | None = None
+    """Where it was asked for, and there were packets."""
 
     @property
     def packets(self) -> int:
@@ -77,15 +80,16 @@ class Survey:
 
 
 class Surveyor:
-    """Takes files one after another; ``survey`` is what they hold together."""
+    """Takes files one after another; ``survey`` is what they hold together. ``timekeeper`` counts marks over time too."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, timekeeper: Timekeeper | None = None) -> None:
         self._policy = policy
         self._ports = class_ports(policy)
         self.lanes, self._content = Lanes(), Content()
         self._signalling = Signalling(self._ports["sccp"])
         self._fragments = Fragments()
         self._sources: list[Source] = []
+        self._timekeeper = timekeeper
         self.files: list[str] = []
 
     def read(self, capture: CaptureFile, keep: Keep | None = None) -> None:
@@ -122,6 +126,8 @@ class Surveyor:
         return lane
 
     def _add(self, packets: Packets) -> Index:
+        if self._timekeeper:
+            self._timekeeper.add(packets)
         packets = self._fragments.with_ports(packets)
         lane = self.lanes.add(packets, len(self.files) - 1)
         size = len(self.lanes.columns.word)
@@ -148,6 +154,7 @@ class Surveyor:
                 "call-control": len(self._signalling.by_call_control),
                 "service": len(self._signalling.by_service),
             },
+            timeline=self._timekeeper.timeline() if self._timekeeper else None,
         )
 
 
@@ -164,9 +171,15 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-def survey(captures: Iterable[CaptureFile], policy: Policy | None = None, *, list_flows: bool = False) -> Survey:
+def survey(
+    captures: Iterable[CaptureFile],
+    policy: Policy | None = None,
+    *,
+    list_flows: bool = False,
+    timekeeper: Timekeeper | None = None,
+) -> Survey:
     """What these files hold together."""
-    surveyor = Surveyor(policy)
+    surveyor = Surveyor(policy, timekeeper)
     for capture in captures:
         surveyor.read(capture)
     return surveyor.survey(list_flows=list_flows)
