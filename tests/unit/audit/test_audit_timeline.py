@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from audit_reading import capture
 from capture_maker import Frame, pcap
 from hypothesis import given, settings
@@ -25,9 +26,22 @@ def timed(seen: Seen, *, block_bytes: int = 400) -> Timeline | None:
     return keeper.timeline()
 
 
+TIMES_NS = st.one_of(*(st.integers(0, most) for most in (10**8, 10**9, 2**32 * 10**9 - 1)))
+"""Near each other and far apart: pieces are merged while there are some."""
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 2**32 * 10**9 - 1), st.integers(0, 63)), min_size=1, max_size=40))
+@given(st.lists(st.tuples(TIMES_NS, st.integers(0, 63)), min_size=1, max_size=40))
 def test_every_packet_is_in_its_piece_whatever_the_order_of_times(seen: Seen) -> None:
+    assert_in_place(seen)
+
+
+@pytest.mark.parametrize("begin", range(8))
+def test_neighbours_become_one_wherever_the_first_piece_lies(begin: int) -> None:
+    assert_in_place([((begin + place) * 10**9 // 1024 + 1, place % 64) for place in range(2000)])
+
+
+def assert_in_place(seen: Seen) -> None:
     found = timed(seen)
     assert found is not None
     assert found.packets.shape[1] <= MAX_PIECES
