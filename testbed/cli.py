@@ -364,12 +364,13 @@ def audit(hops: bool, flows: bool, **asked: Any) -> int:
 @click.argument("file", type=click.Path(path_type=Path), metavar="PCAP")
 @click.option("--device", metavar="SEP…", help="one phone's connections only, by the name it registers with")
 @click.option("--keepalives", is_flag=True, help="show keepalives and their answers too")
+@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="write the ladders as a picture, too")
 @output_option
-def ladder(file: Path, device: str | None, keepalives: bool, output: str) -> int:
+def ladder(file: Path, device: str | None, keepalives: bool, svg: Path | None, output: str) -> int:
     """Show the SCCP connections of a capture as ladders, message by message. `-` is standard input."""
     from testbed.audit import command
 
-    return command.run_ladder(file, device=device, keepalives=keepalives, output=output)
+    return command.run_ladder(file, device=device, keepalives=keepalives, output=output, svg=svg)
 
 
 @cli.group()

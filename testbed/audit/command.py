@@ -126,13 +126,17 @@ def _write(file: Path, text: str) -> None:
     show.say(f"written: {file}")
 
 
-def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str) -> int:
-    """Every SCCP connection of a capture, or those of one phone; exit status 5 where there is none."""
+def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str, svg: Path | None = None) -> int:
+    """Every SCCP connection of a capture, or those of one phone; exit status 5 where there is none. ``svg``: a file for the picture."""
     from testbed.audit.ladder import ladders, lines, of_device
 
     capture = open_capture(file)
     found = ladders(capture)
     chosen = of_device(found.every, device) if device else list(found.every)
+    if svg:
+        from testbed.audit.ladder_svg import document
+
+        _write(svg, document(chosen, keepalives=keepalives))
     if output == "table":
         for place, ladder in enumerate(chosen):
             if place:
