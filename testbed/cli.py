@@ -346,6 +346,12 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
     help="write a report to read in a browser, or to print, too",
 )
 @click.option(
+    "--learn",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write a first policy from these captures, for instance ours.yaml",
+)
+@click.option(
     "--output",
     type=click.Choice(["table", "json", "jsonl", "junit"]),
     default="table",

@@ -26,17 +26,30 @@ _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What is asked of `testbed audit`: by which policy (None: describe), how to print it, and a file for the HTML report."""
+    """What is asked of `testbed audit`: by which policy (None: describe), how to print it, and files for the HTML report and for a policy
+    that is learned."""
 
     files: Sequence[Path]
     policy_name: str | None = None
     output: str = "table"
     list_flows: bool = False
     html: Path | None = None
+    learn: Path | None = None
 
     def __post_init__(self) -> None:
         if self.output == "junit" and not self.policy_name:
             raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
+        if self.learn:
+            self._check_learn(self.learn)
+
+    def _check_learn(self, file: Path) -> None:
+        """A policy of one's own must not be lost to a learned one."""
+        if self.policy_name:
+            raise UsageError("--learn writes a policy, --policy judges by one", hint="learn first, then judge by it")
+        if file.suffix not in (".yaml", ".yml"):
+            raise UsageError(f"--learn {file}: a policy is a .yaml file", hint=f"name it {file.name}.yaml")
+        if file.exists():
+            raise UsageError(f"{file} is there already", hint="name a file that is not, or remove it")
 
 
 def run(asked: Request) -> int:
@@ -52,6 +65,8 @@ def run(asked: Request) -> int:
         from testbed.audit.html_report import survey_page
 
         _write(asked.html, survey_page(found, verdicts, likeness, policy=chosen.name if chosen else ""))
+    if asked.learn:
+        _learn(found, asked.learn)
     if asked.output == "table":
         _print(found, verdicts)
         if not chosen:
@@ -71,6 +86,8 @@ def run_hops(asked: Request) -> int:
     """The files are captures along a way, in this order. Without a policy the exit status is 0 (5 where no packet is in two of them)."""
     from testbed.audit.compare import compare, judge_comparison
 
+    if asked.learn:
+        raise UsageError("--learn takes captures of one place", hint="leave --hops out")
     if len(asked.files) < 2:
         raise UsageError("--hops compares captures", hint="give two or more, in the order in which packets pass them")
     chosen = _policy(asked.policy_name) if asked.policy_name else None
@@ -116,6 +133,17 @@ def _print_junit(verdicts: Sequence[Verdict], asked: Request) -> None:
     from testbed.audit.junit import junit
 
     show.note(junit(verdicts, suite=f"testbed audit --policy {asked.policy_name}").rstrip())
+
+
+def _learn(found: Survey, file: Path) -> None:
+    from testbed.audit.learn import learned
+
+    text = learned(found)
+    if text is None:
+        show.warning(f"nothing is learned, {file} is not written: no packet is of a class that a policy names")
+        return
+    _write(file, text)
+    show.say(f"next: `testbed audit PCAP --policy {file}` judges by it")
 
 
 def _write(file: Path, text: str) -> None:

@@ -158,8 +158,10 @@ def _first_s(path: Path) -> float:
 
 def open_capture(path: Path) -> CaptureFile:
     """This file, or standard input for ``-``; CaptureError where it cannot be opened."""
+    # Bytes of a name that are no UTF-8 cannot be printed everywhere.
+    name = str(path).encode("utf-8", "replace").decode("utf-8")
     try:
-        raw = io.FileIO(0, closefd=False) if str(path) == "-" else io.FileIO(path)
-        return CaptureFile(cast(BinaryIO, raw), file="standard input" if str(path) == "-" else str(path))
+        raw = io.FileIO(0, closefd=False) if name == "-" else io.FileIO(path)
+        return CaptureFile(cast(BinaryIO, raw), file="standard input" if name == "-" else name)
     except OSError as error:
-        raise CaptureError(f"{path}: {error.strerror or error}", hint="check the path") from None
+        raise CaptureError(f"{name}: {error.strerror or error}", hint="check the path") from None
