@@ -340,6 +340,10 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
     help="the files are captures along one way, in order: match packets, name the hop that remarks",
 )
 @click.option(
+    "--follow", is_flag=True, help="a capture that is still written: describe it again as it grows, until Ctrl-C"
+)
+@click.option("--for", "for_", metavar="TIME", help="with --follow: end after so long, for instance 30s (never)")
+@click.option(
     "--html",
     type=click.Path(path_type=Path),
     metavar="FILE",

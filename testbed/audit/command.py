@@ -35,8 +35,14 @@ class Request:
     list_flows: bool = False
     html: Path | None = None
     learn: Path | None = None
+    follow: bool = False
+    for_: str | None = None
 
     def __post_init__(self) -> None:
+        if self.follow and len(self.files) > 1:
+            raise UsageError("--follow reads one capture", hint="name the one that is written now")
+        if self.for_ and not self.follow:
+            raise UsageError("--for ends what is followed", hint="add --follow")
         if self.output == "junit" and not self.policy_name:
             raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
         if self.learn:
@@ -55,10 +61,7 @@ class Request:
 def run(asked: Request) -> int:
     """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet), with one as its verdicts are."""
     chosen = _policy(asked.policy_name) if asked.policy_name else None
-    ordered = in_order_of_time(asked.files) if len(asked.files) > 1 else asked.files
-    captures = (open_capture(path) for path in ordered)
-    timekeeper = Timekeeper() if asked.html else None
-    found = survey(captures, chosen, list_flows=asked.list_flows, timekeeper=timekeeper)
+    found = _followed(asked, chosen) if asked.follow else _read(asked, chosen)
     verdicts = judge(found) if chosen else []
     likeness = None if chosen else nearest(found)
     if asked.html:
@@ -82,12 +85,41 @@ def run(asked: Request) -> int:
     return EXIT_OK if found.packets else EXIT_NOTHING_RAN
 
 
+def _read(asked: Request, chosen: Policy | None) -> Survey:
+    ordered = in_order_of_time(asked.files) if len(asked.files) > 1 else asked.files
+    captures = (open_capture(path) for path in ordered)
+    timekeeper = Timekeeper() if asked.html else None
+    return survey(captures, chosen, list_flows=asked.list_flows, timekeeper=timekeeper)
+
+
+def _followed(asked: Request, chosen: Policy | None) -> Survey:
+    from testbed.audit.follow import follow
+
+    for_s = _length_s(asked.for_) if asked.for_ else None
+    return follow(asked, chosen, for_s)
+
+
+def _length_s(text: str) -> float:
+    from testbed.duration import parse_duration
+    from testbed.profile import PROFILES
+
+    try:
+        duration = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--for {text}: {error}", hint="for example --for 30s") from None
+    if not duration.amount or duration.unit not in ("ms", "s", "min"):
+        raise UsageError(f"--for {text}: must be a time in ms, s or min", hint="for example --for 30s")
+    return duration.seconds(PROFILES["quick"])
+
+
 def run_hops(asked: Request) -> int:
     """The files are captures along a way, in this order. Without a policy the exit status is 0 (5 where no packet is in two of them)."""
     from testbed.audit.compare import compare, judge_comparison
 
     if asked.learn:
         raise UsageError("--learn takes captures of one place", hint="leave --hops out")
+    if asked.follow:
+        raise UsageError("--hops compares captures that are whole", hint="follow one of them without --hops")
     if len(asked.files) < 2:
         raise UsageError("--hops compares captures", hint="give two or more, in the order in which packets pass them")
     chosen = _policy(asked.policy_name) if asked.policy_name else None

@@ -79,6 +79,36 @@ class Survey:
         return sum(source.frames for source in self.sources)
 
 
+class _Reading:
+    """One file on its way through the survey."""
+
+    def __init__(self, capture: CaptureFile) -> None:
+        self._capture = capture
+        self._times: list[float] = []
+        self._backwards = 0
+
+    def add(self, packets: Packets) -> None:
+        """A block of it."""
+        time_s, times = packets.time_s, self._times
+        self._backwards += int(np.sum(np.diff(time_s) < 0))
+        self._backwards += bool(times) and bool(time_s[0] < times[-1])
+        self._times = [*times[:1], float(time_s[0]), float(time_s[-1])]
+
+    def source(self) -> Source:
+        """As far as it was read."""
+        capture = self._capture
+        return Source(
+            file=capture.file,
+            frames=capture.frames,
+            began_s=self._times[0] if self._times else None,
+            ended_s=self._times[-1] if self._times else None,
+            backwards=self._backwards,
+            truncated=capture.truncated,
+            damage=capture.damage,
+            skipped=_sorted(capture.skipped),
+        )
+
+
 class Surveyor:
     """Takes files one after another; ``survey`` is what they hold together. ``timekeeper`` counts marks over time too."""
 
@@ -88,34 +118,26 @@ class Surveyor:
         self.lanes, self._content = Lanes(), Content()
         self._signalling = Signalling(self._ports["sccp"])
         self._fragments = Fragments()
-        self._sources: list[Source] = []
+        self._readings: list[_Reading] = []
         self._timekeeper = timekeeper
         self.files: list[str] = []
 
     def read(self, capture: CaptureFile, keep: Keep | None = None) -> None:
         """All of a file, block by block; ``keep`` is shown each block and the lanes of its packets."""
-        times: list[float] = []
-        backwards = 0
+        for _ in self.reading(capture, keep):
+            pass
+
+    def reading(self, capture: CaptureFile, keep: Keep | None = None) -> Iterator[None]:
+        """The same, with a pause behind each block: ``survey`` then is of what was read so far."""
+        reading = _Reading(capture)
+        self._readings.append(reading)
         self.files.append(capture.file)
         for packets in capture.blocks():
             lane = self.add(packets)
             if keep:
                 keep(packets, lane)
-            backwards += int(np.sum(np.diff(packets.time_s) < 0))
-            backwards += bool(times) and packets.time_s[0] < times[-1]
-            times = [*times[:1], float(packets.time_s[0]), float(packets.time_s[-1])]
-        self._sources.append(
-            Source(
-                file=capture.file,
-                frames=capture.frames,
-                began_s=times[0] if times else None,
-                ended_s=times[-1] if times else None,
-                backwards=backwards,
-                truncated=capture.truncated,
-                damage=capture.damage,
-                skipped=_sorted(capture.skipped),
-            )
-        )
+            reading.add(packets)
+            yield
 
     def add(self, packets: Packets) -> Index:
         """A block; the lane of each of its packets. What is inside VXLAN is counted beside the packets that carry it."""
@@ -145,7 +167,7 @@ class Surveyor:
         summarizer = Summarizer(self.lanes, flows, self.files)
         rules = self._policy.every_rule if self._policy else ()
         return Survey(
-            sources=tuple(self._sources),
+            sources=tuple(reading.source() for reading in self._readings),
             groups=tuple(_groups(flows, summarizer)),
             rules=tuple((rule, summarizer.summary(matching(rule, flows, self.lanes.text))) for rule in rules),
             folded=self.lanes.folded,

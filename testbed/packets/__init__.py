@@ -211,6 +211,11 @@ def container_of(head: bytes | bytearray, file: str) -> tuple[Container, int]:
         return Pcapng(), 0
     if any(known.startswith(magic) for known in (*PCAP_MAGICS, PCAPNG_MAGIC)):
         return Cut(), 0
+    if magic.startswith(GZIP_MAGIC):
+        raise CaptureError(
+            f"{file} is compressed",
+            hint="unpack it first: what is still written, or packed twice, is not unpacked here",
+        )
     raise CaptureError(f"{file} is no pcap file", hint="captures are what `tcpdump -w` or Wireshark write")
 
 
