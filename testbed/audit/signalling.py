@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.audit.lanes import Columns, Index
-from testbed.audit.media import MEDIA_IDS, NAMING_BYTES, PUSH_PATH, Endpoint, endpoint_of, pushed_endpoints
+from testbed.audit.media import (
+    MEDIA_IDS,
+    NAMING_BYTES,
+    PUSH_PATH,
+    Endpoint,
+    endpoint_of,
+    pushed_endpoints,
+    pushed_sources,
+)
 from testbed.audit.sccp_steps import step_through
 from testbed.packets import SYN, TCP, Packets, endpoint_number
 from testbed.packets.sccp import MessageReader
@@ -59,7 +67,8 @@ class _Stream:
 
 
 class Signalling:
-    """``by_call_control`` and ``by_service`` hold what was named, as numbers of ``endpoint_number``."""
+    """``by_call_control`` and ``by_service`` hold what was named, as numbers of ``endpoint_number``; ``from_service`` pairs of a source and
+    a phone whose port nobody named, as numbers of ``host_pair``."""
 
     def __init__(self, sccp_ports: npt.NDArray[np.bool_]) -> None:
         self._ports = sccp_ports
@@ -67,6 +76,7 @@ class Signalling:
         """By flow."""
         self.by_call_control: set[int] = set()
         self.by_service: set[int] = set()
+        self.from_service: set[int] = set()
 
     def add(self, packets: Packets, lane: Index, columns: Columns, posts: Index, flows: int) -> None:
         """A block whose packets are in these lanes, of ``flows`` flows; ``posts`` are the packets that begin with a POST."""
@@ -105,11 +115,17 @@ class Signalling:
             if named := stream.add(seq, bytes(packets.data[first:last])):
                 self._name(self.by_call_control, (endpoint_number(*one) for one in named))
             if stream.push is not None and _is_whole(stream.push):
-                pushed = pushed_endpoints(bytes(stream.push), packets.addresses(place)[1])
-                self._name(self.by_service, (endpoint_number(*one) for one in pushed))
+                self._take_push(bytes(stream.push), packets.addresses(place)[1])
                 del self._streams[key]
             elif stream.is_idle:
                 del self._streams[key]
+
+    def _take_push(self, push: bytes, phone: str) -> None:
+        self._name(self.by_service, (endpoint_number(*one) for one in pushed_endpoints(push, phone)))
+        to = np.array([endpoint_number(phone, 0)], np.uint64)
+        for source in pushed_sources(push):
+            pair = host_pair(np.array([endpoint_number(source, 0)], np.uint64), to)
+            self._name(self.from_service, set(pair.tolist()))
 
     def _open(self, key: int, seq: int, *, is_push: bool) -> _Stream:
         """The one that was opened first makes room."""
@@ -127,6 +143,12 @@ class Signalling:
     def _is_push(packets: Packets, post: int) -> bool:
         begin = int(packets.payload_at[post])
         return packets.data[begin : begin + len(PUSH_PATH)] == PUSH_PATH
+
+
+def host_pair(source: npt.NDArray[np.uint64], target: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """One number for two hosts, each an endpoint with port 0; the other way round it is another."""
+    mixed: npt.NDArray[np.uint64] = source * np.uint64(0xBF58476D1CE4E5B9) ^ target * np.uint64(0x94D049BB133111EB)
+    return mixed
 
 
 def _is_whole(push: bytearray) -> bool:
