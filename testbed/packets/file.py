@@ -24,6 +24,7 @@ from testbed.packets.record import PCAP_HEADER_BYTES, Container, Records
 BLOCK_BYTES = 4 << 20
 """Small enough that a block's columns stay in the processor's cache for the most part, large enough that the cost per block is not
 seen."""
+_UNPACKED_BYTES = 1 << 16
 _MAX_BUFFER_BYTES = 64 << 20
 """No container waits for so much: records have a greatest length."""
 
@@ -150,7 +151,7 @@ class CaptureFile:
         try:
             count = self._stream.readinto(view)  # type: ignore[attr-defined]
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            self.damage = f"gzip: {error}"
+            self.damage = self.damage or f"gzip: {error}"
             return 0
         self.bytes += count
         return int(count or 0)
@@ -170,8 +171,26 @@ class CaptureFile:
 def _uncompressed(stream: BinaryIO) -> BinaryIO:
     peekable = io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
     if peekable.peek(2)[:2] == GZIP_MAGIC:
-        return cast(BinaryIO, gzip.GzipFile(fileobj=peekable, mode="rb"))
+        return cast(BinaryIO, _Unpacked(peekable))
     return peekable
+
+
+class _Unpacked:
+    """gzip, always in pieces of the same length: damage takes no more than one of them with it, however much is asked for at once."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._file = gzip.GzipFile(fileobj=packed, mode="rb")
+        self._rest = memoryview(b"")
+
+    def readinto(self, view: memoryview) -> int:
+        if not self._rest:
+            self._rest = memoryview(self._file.read1(_UNPACKED_BYTES))
+        count = min(len(view), len(self._rest))
+        view[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def in_order_of_time(paths: Sequence[Path]) -> list[Path]:
