@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from testbed import show
 from testbed.audit import report
+from testbed.audit.folders import captures_of
 from testbed.audit.judge import judge, nearest, numbered
 from testbed.audit.survey import Survey, survey
 from testbed.audit.timeline import Timekeeper
@@ -39,6 +40,7 @@ class Request:
     for_: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "files", captures_of(self.files))
         if self.follow and len(self.files) > 1:
             raise UsageError("--follow reads one capture", hint="name the one that is written now")
         if self.for_ and not self.follow:
@@ -190,7 +192,8 @@ def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str,
     """Every SCCP connection of a capture, or those of one phone; exit status 5 where there is none. ``svg``: a file for the picture."""
     from testbed.audit.ladder import ladders, lines, of_device
 
-    capture = open_capture(file)
+    (path,) = captures_of([file])
+    capture = open_capture(path)
     found = ladders(capture)
     chosen = of_device(found.every, device) if device else list(found.every)
     if svg:

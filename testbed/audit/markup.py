@@ -9,8 +9,11 @@ from pathlib import Path
 
 STYLE = Path(__file__).with_name("report.css")
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML 1.0 document may hold, escaped or not; surrogates too, which stand for bytes of a file name that are no UTF-8."""
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""What no XML 1.0 document may hold, escaped or not, and surrogates, which stand for bytes of a file name that are no UTF-8; control
+characters; and what turns the direction of writing, so that one name looks like another."""
 _VOID = frozenset({"br", "hr", "meta"})
 """HTML elements without an end."""
 

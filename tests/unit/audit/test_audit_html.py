@@ -137,6 +137,11 @@ def test_no_text_opens_an_element_or_leaves_an_attribute(title: str, cell: str, 
     assert reader.seen == set(words.split())
 
 
+@pytest.mark.parametrize("letter", ["\x1b", "\x85", "\x7f", "\u202e", "\ud800", "\uffff", "\0"])
+def test_what_is_no_letter_is_shown_as_such(letter: str) -> None:
+    assert tag("p", f"a{letter}b") == "<p>a\ufffdb</p>"
+
+
 def test_markup_is_not_escaped_twice() -> None:
     assert tag("p", Markup("<b>&amp;</b>"), "&", title='"', width=0.5, height=1.0) == (
         '<p title="&quot;" width="0.5" height="1"><b>&amp;</b>&amp;</p>'
