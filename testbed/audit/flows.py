@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from testbed.audit.content import Content
 from testbed.audit.lanes import ICMPS, RESET, Index, Lanes
-from testbed.audit.signalling import Signalling, host_pair
+from testbed.audit.signalling import Signalling
 from testbed.packets import TCP, UDP, Mask, endpoint
 from testbed.packets.classes import SERVER_PORTS, TFTP_PORT
+from testbed.packets.fetch import mixed
 from testbed.packets.tunnel import VXLAN_PORT
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class _Sorting:
         requests, responses = self._of_flow(self._content.requests), self._of_flow(self._content.responses)
         asking, answering = requests > responses, responses > requests
         # The other direction of such a flow may hold no first word, or no payload at all.
-        to_target, to_source = host_pair(self._target, self._source), host_pair(self._source, self._target)
+        to_target, to_source = mixed(self._target, self._source), mixed(self._source, self._target)
         servers = np.unique(np.concatenate([to_target[asking], to_source[answering]]))
         self._mark(Traffic.HTTP, up=tcp & np.isin(to_target, servers), down=tcp & np.isin(to_source, servers))
         self._between(Traffic.HTTP, tcp & (self._traffic != Traffic.HTTP), "http")
@@ -193,9 +194,7 @@ class _Sorting:
     def _cause(self) -> npt.NDArray[np.uint8]:
         """What names a port tells more than what names two hosts."""
         cause = np.zeros(len(self._flow), np.uint8)
-        hosts = host_pair(
-            endpoint(self._src, np.zeros_like(self._sport)), endpoint(self._dst, np.zeros_like(self._dport))
-        )
+        hosts = mixed(endpoint(self._src, np.zeros_like(self._sport)), endpoint(self._dst, np.zeros_like(self._dport)))
         to_chosen_port = np.isin(hosts, np.array([*self._signalling.from_service], np.uint64))
         for traffic, below in ((Traffic.RTP, 0), (Traffic.RTCP, 1)):
             mask = self._traffic == traffic

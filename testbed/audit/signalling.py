@@ -23,6 +23,7 @@ from testbed.audit.media import (
 )
 from testbed.audit.sccp_steps import step_through
 from testbed.packets import SYN, TCP, Packets, endpoint_number
+from testbed.packets.fetch import mixed
 from testbed.packets.sccp import MessageReader
 from testbed.packets.tcp import Half
 
@@ -68,7 +69,7 @@ class _Stream:
 
 class Signalling:
     """``by_call_control`` and ``by_service`` hold what was named, as numbers of ``endpoint_number``; ``from_service`` pairs of a source and
-    a phone whose port nobody named, as numbers of ``host_pair``."""
+    a phone whose port nobody named, as numbers that ``mixed`` makes of endpoints with port 0."""
 
     def __init__(self, sccp_ports: npt.NDArray[np.bool_]) -> None:
         self._ports = sccp_ports
@@ -124,7 +125,7 @@ class Signalling:
         self._name(self.by_service, (endpoint_number(*one) for one in pushed_endpoints(push, phone)))
         to = np.array([endpoint_number(phone, 0)], np.uint64)
         for source in pushed_sources(push):
-            pair = host_pair(np.array([endpoint_number(source, 0)], np.uint64), to)
+            pair = mixed(np.array([endpoint_number(source, 0)], np.uint64), to)
             self._name(self.from_service, set(pair.tolist()))
 
     def _open(self, key: int, seq: int, *, is_push: bool) -> _Stream:
@@ -143,12 +144,6 @@ class Signalling:
     def _is_push(packets: Packets, post: int) -> bool:
         begin = int(packets.payload_at[post])
         return packets.data[begin : begin + len(PUSH_PATH)] == PUSH_PATH
-
-
-def host_pair(source: npt.NDArray[np.uint64], target: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """One number for two hosts, each an endpoint with port 0; the other way round it is another."""
-    mixed: npt.NDArray[np.uint64] = source * np.uint64(0xBF58476D1CE4E5B9) ^ target * np.uint64(0x94D049BB133111EB)
-    return mixed
 
 
 def _is_whole(push: bytearray) -> bool:
