@@ -365,8 +365,9 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
 def audit(hops: bool, flows: bool, **asked: Any) -> int:
     """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
     from testbed.audit import command
+    from testbed.audit.request import Request
 
-    request = command.Request(list_flows=flows, **asked)
+    request = Request(list_flows=flows, **asked)
     return command.run_hops(request) if hops else command.run(request)
 
 

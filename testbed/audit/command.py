@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from testbed import show
 from testbed.audit import report
 from testbed.audit.folders import captures_of
 from testbed.audit.judge import judge, nearest, numbered
+from testbed.audit.request import Request
 from testbed.audit.survey import Survey, survey
 from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS
@@ -20,44 +20,10 @@ from testbed.verdict import Status, Verdict, worst
 
 if TYPE_CHECKING:
     from testbed.audit.compare import Comparison
+    from testbed.audit.ladder import Ladder
     from testbed.policy import Policy
 
 _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUSIVE: EXIT_INCONCLUSIVE}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What is asked of `testbed audit`: by which policy (None: describe), how to print it, and files for the HTML report and for a policy
-    that is learned."""
-
-    files: Sequence[Path]
-    policy_name: str | None = None
-    output: str = "table"
-    list_flows: bool = False
-    html: Path | None = None
-    learn: Path | None = None
-    follow: bool = False
-    for_: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "files", captures_of(self.files))
-        if self.follow and len(self.files) > 1:
-            raise UsageError("--follow reads one capture", hint="name the one that is written now")
-        if self.for_ and not self.follow:
-            raise UsageError("--for ends what is followed", hint="add --follow")
-        if self.output == "junit" and not self.policy_name:
-            raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
-        if self.learn:
-            self._check_learn(self.learn)
-
-    def _check_learn(self, file: Path) -> None:
-        """A policy of one's own must not be lost to a learned one."""
-        if self.policy_name:
-            raise UsageError("--learn writes a policy, --policy judges by one", hint="learn first, then judge by it")
-        if file.suffix not in (".yaml", ".yml"):
-            raise UsageError(f"--learn {file}: a policy is a .yaml file", hint=f"name it {file.name}.yaml")
-        if file.exists():
-            raise UsageError(f"{file} is there already", hint="name a file that is not, or remove it")
 
 
 def run(asked: Request) -> int:
@@ -69,7 +35,8 @@ def run(asked: Request) -> int:
     if asked.html:
         from testbed.audit.html_report import survey_page
 
-        _write(asked.html, survey_page(found, verdicts, likeness, policy=chosen.name if chosen else ""))
+        name, ladders = chosen.name if chosen else "", list(_ladders(asked))
+        _write(asked.html, survey_page(found, verdicts, likeness, policy=name, ladders=ladders))
     if asked.learn:
         _learn(found, asked.learn)
     if asked.output == "table":
@@ -149,6 +116,17 @@ def run_hops(asked: Request) -> int:
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
     return EXIT_OK if found.hops else EXIT_NOTHING_RAN
+
+
+def _ladders(asked: Request) -> Iterator[Ladder]:
+    """Of what can be read a second time: neither standard input nor what is followed."""
+    from testbed.audit.html_report import MAX_MESSAGES
+    from testbed.audit.ladder import ladders
+
+    if asked.follow or not all(path.is_file() for path in asked.files):
+        return
+    for path in asked.files:
+        yield from ladders(open_capture(path), most=MAX_MESSAGES).every
 
 
 def _print_hops(found: Comparison, verdicts: Sequence[Verdict]) -> None:

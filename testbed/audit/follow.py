@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-    from testbed.audit.command import Request
+    from testbed.audit.request import Request
     from testbed.policy import Policy
 
 INTERVAL_S = 1.0

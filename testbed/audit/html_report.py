@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from testbed.audit import charts
 from testbed.audit.compare import Comparison, remark_lines
 from testbed.audit.judge import Likeness, numbered
+from testbed.audit.ladder import Ladder, shortened
+from testbed.audit.ladder_svg import picture
 from testbed.audit.markup import Markup, escaped, joined, page, section, table, tag
 from testbed.audit.report import apart_lines, flow_row, hop_row, likeness_lines, notes, source_lines
 from testbed.audit.summary import Summary
@@ -18,16 +20,27 @@ from testbed.dscp import name_of
 from testbed.verdict import Verdict
 
 _NUMBERS = ("packets", "bytes", "share", "flows", "seconds", "frame", "frames", "sent", "matched", "lost", "loss")
+MAX_MESSAGES = 500
+"""More make a document that browsers are slow with, and that nobody reads."""
 _DELAYS = ("p50_ms", "p95_ms", "max_ms")
 
 
-def survey_page(found: Survey, verdicts: Sequence[Verdict], likeness: Likeness | None, *, policy: str) -> str:
-    """Of captures that were counted together; ``policy`` is "" where none judged."""
+def survey_page(
+    found: Survey,
+    verdicts: Sequence[Verdict],
+    likeness: Likeness | None,
+    *,
+    policy: str,
+    ladders: Sequence[Ladder] = (),
+) -> str:
+    """Of captures that were counted together; ``policy`` is "" where none judged. ``ladders`` are their SCCP connections, where they are to
+    be drawn."""
     files = ", ".join(source.file for source in found.sources)
     parts = [
         tag("p", f"{numbered(found.packets, 'packet')} in {numbered(len(found.sources), 'file')}: {files}"),
         _judged(verdicts, policy) if policy else _described(likeness),
         *_of_survey(found),
+        *_signalling(ladders),
         _captures(found.sources),
     ]
     return page(f"Marks of {files}", *parts)
@@ -140,6 +153,16 @@ def _changes(groups: Sequence[Group], heading: str) -> Iterator[Markup]:
     yield tag(heading, "Changes of marks within flows")
     yield tag("p", f"{numbered(changing, 'flow')} in all; of each class the first few changes.", class_="soft")
     yield table(rows, numbers=_NUMBERS)
+
+
+def _signalling(ladders: Sequence[Ladder]) -> Iterator[Markup]:
+    kept, left = shortened(ladders, messages=MAX_MESSAGES)
+    if not kept:
+        return
+    yield tag("h2", "SCCP, message by message")
+    if left:
+        yield tag("p", f"The first {MAX_MESSAGES} messages; `testbed ladder` shows {left} more.", class_="soft")
+    yield tag("div", picture(kept, keepalives=False), class_="wide")
 
 
 def _hops(found: Comparison) -> Markup:

@@ -38,7 +38,7 @@ def picture(every: Sequence[Ladder], *, keepalives: bool, style: Markup | None =
     width = round(max(_DETAILS + longest * _LETTER, _CALL_CONTROL + 200)) + _EDGE
     inside = (tag("style", style), *parts) if style else parts
     return tag(
-        "svg", *inside, xmlns="http://www.w3.org/2000/svg", width=width, height=height,
+        "svg", *inside, class_="ladder", xmlns="http://www.w3.org/2000/svg", width=width, height=height,
         viewBox=f"0 0 {width} {height}", font_family="monospace", font_size=12, fill="currentColor", role="img",
         aria_label="SCCP, message by message",
     )  # fmt: skip

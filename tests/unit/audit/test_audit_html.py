@@ -13,6 +13,7 @@ from shared_data import shared_capture
 
 from testbed.audit.html_report import comparison_page, moment_text, survey_page
 from testbed.audit.judge import judge, nearest
+from testbed.audit.ladder import Ladder, Rung, shortened
 from testbed.audit.markup import Markup, page, table, tag
 from testbed.audit.survey import survey
 from testbed.audit.timeline import Timekeeper
@@ -185,6 +186,27 @@ def test_the_command_writes_it_beside_what_it_prints(tmp_path: Path) -> None:
     assert Reader(report.read_text(encoding="utf-8")).seen > {"svg", "path"}
     assert invoke("--hops", str(file), str(file), "--html", str(report)).return_value == 0
     assert "Hops" in report.read_text(encoding="utf-8")
+
+
+def test_signalling_is_drawn_where_the_capture_can_be_read_twice(tmp_path: Path) -> None:
+    file, report = tmp_path / "x.pcap", tmp_path / "x.html"
+    file.write_bytes(network().pcap())
+    invoke(str(file), "--html", str(report))
+    text = Reader(report.read_text(encoding="utf-8")).text
+    assert [words in text for words in ("SCCP, message by message", "SYN, ACK", "keepalives and answers")] == [True] * 3
+    invoke("--follow", str(file), "--for", "100ms", "--html", str(report))
+    assert "message by message" not in report.read_text(encoding="utf-8")
+
+
+def test_of_very_many_messages_the_first_are_drawn_and_the_others_counted() -> None:
+    rungs = tuple(Rung(time_s=float(place), frame=place, up=True, name=f"m{place}", details="") for place in range(400))
+    every = [Ladder(phone=f"p{number}", call_control="c", device="", rungs=rungs) for number in range(3)]
+    kept, left = shortened(every, messages=500)
+    assert ([len(one.rungs) for one in kept], left) == ([400, 100], 700)
+    found = survey([capture(network().pcap())])
+    drawn = survey_page(found, [], None, policy="", ladders=every)
+    assert "shows 700 more" in drawn
+    assert drawn.count('d="M610') == 500
 
 
 def test_a_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
