@@ -63,7 +63,12 @@ def _strip(timeline: Timeline, dscp: int) -> Markup:
         "svg", tag("title", total), path, viewBox=f"0 0 {len(numbers)} 40", preserveAspectRatio="none", role="img",
         aria_label=total,
     )  # fmt: skip
-    label = tag("span", swatch(dscp), name_of(dscp), tag("span", f" {sum(numbers)}, at most {most}", class_="soft"))
+    label = tag(
+        "span",
+        swatch(dscp),
+        name_of(dscp),
+        tag("span", f" {sum(numbers)}, at most {most} in {length_text(timeline.piece_s)}", class_="soft"),
+    )
     return tag("div", label, picture, class_="strip")
 
 
@@ -82,6 +87,6 @@ def _steps(numbers: Sequence[int], most: int) -> Iterator[str]:
 def length_text(seconds: float) -> str:
     """``0.25 s``, ``90 s``, ``1:02:03``: as short as it can be read."""
     if seconds < 600:
-        return f"{seconds:.4g} s"
+        return f"{seconds:.3g} s"
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}"

@@ -85,4 +85,4 @@ def test_a_rare_mark_has_a_strip_of_its_own_that_shows_it() -> None:
 
 def test_lengths_are_written_as_short_as_they_can_be_read() -> None:
     written = {seconds: length_text(seconds) for seconds in (0, 0.03125, 90, 3723)}
-    assert written == {0: "0 s", 0.03125: "0.03125 s", 90: "90 s", 3723: "1:02:03"}
+    assert written == {0: "0 s", 0.03125: "0.0312 s", 90: "90 s", 3723: "1:02:03"}
