@@ -10,7 +10,7 @@ from testbed import show
 from testbed.audit import report
 from testbed.audit.folders import captures_of
 from testbed.audit.judge import judge, nearest, numbered
-from testbed.audit.request import Request
+from testbed.audit.request import Request, keep_captures
 from testbed.audit.survey import Survey, survey
 from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS
@@ -171,6 +171,8 @@ def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str,
     from testbed.audit.ladder import ladders, lines, of_device
 
     (path,) = captures_of([file])
+    if svg:
+        keep_captures(svg, [path])
     capture = open_capture(path)
     found = ladders(capture)
     chosen = of_device(found.every, device) if device else list(found.every)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Request:
             raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
         if self.learn:
             self._check_learn(self.learn)
+        if self.html:
+            keep_captures(self.html, self.files)
 
     def _check_learn(self, file: Path) -> None:
         """A policy of one's own must not be lost to a learned one."""
@@ -43,3 +45,9 @@ class Request:
             raise UsageError(f"--learn {file}: a policy is a .yaml file", hint=f"name it {file.name}.yaml")
         if file.exists():
             raise UsageError(f"{file} is there already", hint="name a file that is not, or remove it")
+
+
+def keep_captures(written: Path, read: Iterable[Path]) -> None:
+    """UsageError where what is to be written is one of the captures."""
+    if any(path.resolve() == written.resolve() for path in read):
+        raise UsageError(f"{written} is a capture that is read", hint="name another file for the report")

@@ -188,6 +188,26 @@ def test_the_command_writes_it_beside_what_it_prints(tmp_path: Path) -> None:
     assert "Hops" in report.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("words", [["audit", "--html"], ["ladder", "--svg"]])
+def test_a_capture_is_not_written_over(tmp_path: Path, words: list[str]) -> None:
+    file = tmp_path / "x.pcap"
+    file.write_bytes(network().pcap())
+    again = str(tmp_path / ".." / tmp_path.name / "x.pcap")
+    result = CliRunner().invoke(cli, [*words, again, str(file)], standalone_mode=False)
+    assert isinstance(result.exception, UsageError)
+    assert file.read_bytes() == network().pcap()
+
+
+def test_packets_inside_vxlan_have_a_strip_too() -> None:
+    outer = Wire()
+    for at_s, frame in network().frames:
+        outer.udp(at_s, ("192.0.2.1", 55_000), ("192.0.2.2", 4789), b"\x08" + bytes(7) + frame, tos=96)
+    assert [f'aria-label="{words}' in described(outer) for words in ("CS3: 25 packets", "EF: 20 packets")] == [
+        True,
+        True,
+    ]
+
+
 def test_signalling_is_drawn_where_the_capture_can_be_read_twice(tmp_path: Path) -> None:
     file, report = tmp_path / "x.pcap", tmp_path / "x.html"
     file.write_bytes(network().pcap())
