@@ -387,26 +387,49 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
     is_flag=True,
     help="the files are captures along one way, in order: match packets, name the hop that remarks",
 )
-@output_option
-def audit(files: tuple[Path, ...], policy_name: str | None, flows: bool, hops: bool, output: str) -> int:
+@click.option(
+    "--follow", is_flag=True, help="a capture that is still written: describe it again as it grows, until Ctrl-C"
+)
+@click.option("--for", "for_", metavar="TIME", help="with --follow: end after so long, for instance 30s (never)")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write a report to read in a browser, or to print, too",
+)
+@click.option(
+    "--learn",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write a first policy from these captures, for instance ours.yaml",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "jsonl", "junit"]),
+    default="table",
+    show_default=True,
+    help="how to print it; junit has the verdicts only",
+)
+def audit(hops: bool, flows: bool, **asked: Any) -> int:
     """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
     from testbed.audit import command
+    from testbed.audit.request import Request
 
-    if hops:
-        return command.run_hops(files, policy_name=policy_name, output=output)
-    return command.run(files, policy_name=policy_name, output=output, list_flows=flows)
+    request = Request(list_flows=flows, **asked)
+    return command.run_hops(request) if hops else command.run(request)
 
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="PCAP")
 @click.option("--device", metavar="SEP…", help="one phone's connections only, by the name it registers with")
 @click.option("--keepalives", is_flag=True, help="show keepalives and their answers too")
+@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="write the ladders as a picture, too")
 @output_option
-def ladder(file: Path, device: str | None, keepalives: bool, output: str) -> int:
+def ladder(file: Path, device: str | None, keepalives: bool, svg: Path | None, output: str) -> int:
     """Show the SCCP connections of a capture as ladders, message by message. `-` is standard input."""
     from testbed.audit import command
 
-    return command.run_ladder(file, device=device, keepalives=keepalives, output=output)
+    return command.run_ladder(file, device=device, keepalives=keepalives, output=output, svg=svg)
 
 
 @cli.command("lint-xml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from testbed.audit.media import WIDE_ADDRESSES_FROM
 from testbed.errors import ProtocolError, UsageError
@@ -53,14 +53,15 @@ class Ladders:
     cut: bool
 
 
-def ladders(capture: CaptureFile) -> Ladders:
-    """All connections of a capture to port 2000."""
+def ladders(capture: CaptureFile, *, most: int = MAX_SEGMENTS) -> Ladders:
+    """All connections of a capture to port 2000, read until there were more than ``most`` segments."""
     halves, count = Halves(), 0
     for packets in capture.blocks():
         mask = sccp_mask(packets) & (packets.version == 4) & ~packets.later
-        if count < MAX_SEGMENTS:
-            halves.add_all(packets, mask)
+        halves.add_all(packets, mask)
         count += int(mask.sum())
+        if count > most:
+            break
     by_connection: dict[tuple[Flow, int], list[tuple[bool, Half]]] = {}
     for half in halves.every:
         half.skip_gaps()
@@ -68,7 +69,7 @@ def ladders(capture: CaptureFile) -> Ladders:
         by_connection.setdefault((half.flow if up else half.reverse, half.connection), []).append((up, half))
     found = [_ladder(flow, parts) for (flow, _), parts in by_connection.items()]
     with_rungs = [one for one in found if one.rungs]
-    return Ladders(every=tuple(sorted(with_rungs, key=lambda one: one.rungs[0].time_s)), cut=count > MAX_SEGMENTS)
+    return Ladders(every=tuple(sorted(with_rungs, key=lambda one: one.rungs[0].time_s)), cut=count > most)
 
 
 def _ladder(flow: Flow, parts: Sequence[tuple[bool, Half]]) -> Ladder:
@@ -142,6 +143,18 @@ def _is_certain(known: object, message: Message) -> bool:
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | int)
+
+
+def shortened(every: Sequence[Ladder], *, messages: int) -> tuple[list[Ladder], int]:
+    """As many connections, and of the last one as many messages, as have so many together, keepalives aside; how many are left out."""
+    kept: list[Ladder] = []
+    shown = [ladder.shown(keepalives=False) for ladder in every]
+    left = messages
+    for ladder, rungs in zip(every, shown, strict=True):
+        if left > 0 and rungs:
+            kept.append(ladder if len(rungs) <= left else replace(ladder, rungs=tuple(rungs[:left])))
+            left -= len(rungs)
+    return kept, max(0, sum(map(len, shown)) - messages)
 
 
 def of_device(found: Sequence[Ladder], device: str) -> list[Ladder]:

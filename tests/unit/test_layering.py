@@ -43,7 +43,7 @@ PURE = IN_CONTAINERS | {
     "judge",
 }
 PURE_PACKAGES = {"sccp", "browser", "packets", "faults", "checks", "audit"}
-PRINTING = {("audit", "command")}
+PRINTING = {("audit", "command"), ("audit", "follow")}
 """Within a pure package, what prints its results."""
 IMPURE_STANDARD = {
     "socket",
