@@ -13,8 +13,14 @@ from importlib.resources import files
 from testbed.plugins import guarded
 from testbed.report.bed_part import bed
 from testbed.report.commands import commands, versions
+from testbed.report.ladder_part import sccp
+from testbed.report.mark_part import marks
 from testbed.report.markup import Html, joined, tag
+from testbed.report.media_part import media
 from testbed.report.reading import Told
+from testbed.report.rehome_part import rehomes
+from testbed.report.request_part import requests
+from testbed.report.timeline_part import timeline
 from testbed.report.verdict_part import badge, overall, verdicts
 
 
@@ -30,6 +36,12 @@ class Part:
 PARTS = (
     Part(anchor="verdicts", heading="Verdicts", draw=verdicts),
     Part(anchor="bed", heading="The bed", draw=bed),
+    Part(anchor="timeline", heading="Timeline", draw=timeline),
+    Part(anchor="rehomes", heading="Re-home times", draw=rehomes),
+    Part(anchor="requests", heading="Requests", draw=requests),
+    Part(anchor="marks", heading="Marks", draw=marks),
+    Part(anchor="media", heading="Media", draw=media),
+    Part(anchor="sccp", heading="SCCP", draw=sccp),
     Part(anchor="commands", heading="Repeat it", draw=commands),
     Part(anchor="versions", heading="Versions", draw=versions),
 )
