@@ -17,6 +17,7 @@ MAX_PHONES, SLOWEST = 6, 2
 MAX_RUNGS = 120
 WIDTH, STEP, FIRST = 1140.0, 19.0, 44.0
 PHONE_X = 190.0
+DETAIL_LETTERS, DETAIL_WIDTH = 60, 330.0
 
 Line = tuple[Rung, str]
 """A rung and the call control it went to or came from."""
@@ -87,14 +88,14 @@ def _text(told: Told, line: Line) -> str:
 
 def _svg(told: Told, phone: str, controls: Sequence[str], shown: Sequence[Line]) -> Html:
     places = {control: PHONE_X + 330.0 * (place + 1) for place, control in enumerate(controls)}
-    width = max(WIDTH, PHONE_X + 330.0 * len(controls) + 120)
+    width = max(WIDTH, PHONE_X + 330.0 * len(controls) + DETAIL_WIDTH)
     bottom = FIRST + STEP * len(shown)
     parts: list[Child] = []
     for name, x in ((phone, PHONE_X), *places.items()):
         parts.append(tag("text", name, x=x, y=18, text_anchor="middle", class_="strong"))
         parts.append(tag("line", x1=x, x2=x, y1=26, y2=bottom, class_="life"))
     for place, (rung, control) in enumerate(shown):
-        parts.append(_rung(told, rung, places[control], FIRST + place * STEP))
+        parts.append(_rung(told, rung, places[control], FIRST + place * STEP, max(places.values()) + 14))
     return tag(
         "svg",
         _bands(told, shown, width),
@@ -119,7 +120,7 @@ def _bands(told: Told, shown: Sequence[Line], width: float) -> Html:
     return joined(found)
 
 
-def _rung(told: Told, rung: Rung, x: float, y: float) -> Html:
+def _rung(told: Told, rung: Rung, x: float, y: float, beside: float) -> Html:
     tip = x - 6 if rung.up else PHONE_X + 6
     back = -7 if rung.up else 7
     head = tag("polygon", points=f"{tip:g},{y:g} {tip + back:g},{y - 4:g} {tip + back:g},{y + 4:g}", class_="tip")
@@ -132,5 +133,6 @@ def _rung(told: Told, rung: Rung, x: float, y: float) -> Html:
         tag("line", x1=PHONE_X, x2=x, y1=y, y2=y, class_="arrow"),
         head,
         tag("text", rung.name[:38], x=PHONE_X + 165, y=y - 3, text_anchor="middle"),
+        tag("text", rung.details[:DETAIL_LETTERS], x=beside, y=y + 4, class_="soft") if rung.details else None,
         class_="mark",
     )

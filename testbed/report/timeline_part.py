@@ -17,7 +17,7 @@ from testbed.report.scale import Scale, time_axis
 from testbed.topology import Role, Topology
 
 WIDTH, LEFT, RIGHT, TOP = 1140.0, 118.0, 1126.0, 26.0
-LANE, GROUP_LANE = 34.0, 62.0
+LANE, GROUP_LANE = 44.0, 72.0
 BUCKET = 5.0
 """Pixels: marks of one sort nearer than this are drawn as one."""
 TITLE_LINES = 8
@@ -105,7 +105,7 @@ def timeline(told: Told) -> Html | None:
         "Seconds since the steps began. Dashed: from the command to break something until the command to heal it was confirmed; filled: as "
         "packets and events show it in effect. The bars of phones hosts show where their phones are registered."
     )
-    figure = tag("figure", tag("figcaption", caption), _legend(told), scrolling(drawing, "timeline"))
+    figure = tag("figure", tag("figcaption", caption), _legend(told), scrolling(drawing, "the timeline as a drawing"))
     return joined(figure, _table(told, notable))
 
 
@@ -175,15 +175,15 @@ def _mark(told: Told, bucket: Bucket, top: float) -> Html:
     if len(bucket.events) > TITLE_LINES:
         lines.append(f"and {len(bucket.events) - TITLE_LINES} more")
     row = list(SORTS).index(bucket.sort)
-    y = top + 4 + row * 3.6
+    y = top + 4 + row * 4.6
     return tag("g", tag("title", "\n".join(lines)), shape(bucket.sort, bucket.x, y), class_="mark")
 
 
 def shape(sort: str, x: float, y: float) -> Html:
     """A mark that is told by its form as well as by its colour, 8 pixels large with its top at y."""
     if sort in ("loss", "error"):
-        points = f"{x - 4:g},{y:g} {x + 4:g},{y:g} {x:g},{y + 8:g}"
-        return tag("polygon", points=points, class_=sort)
+        base, point = (y, y + 8) if sort == "loss" else (y + 8, y)
+        return tag("polygon", points=f"{x - 4:g},{base:g} {x + 4:g},{base:g} {x:g},{point:g}", class_=sort)
     if sort == "rehome":
         points = f"{x:g},{y - 1:g} {x + 5:g},{y + 4:g} {x:g},{y + 9:g} {x - 5:g},{y + 4:g}"
         return tag("polygon", points=points, class_=sort)
