@@ -48,7 +48,7 @@ def requests(told: Told) -> Html | None:
         bands,
         time_axis(x_scale, TOP, BOTTOM),
         levels,
-        [_dot(told, x_scale, y_scale, cell) for cell in cells.values()],
+        [_dot(told, x_scale, y_scale, cell) for _, cell in sorted(cells.items(), key=lambda item: item[0][2])],
         viewBox=f"0 0 {WIDTH:g} {BOTTOM + 24:g}",
         class_="wide",
         role="img",

@@ -297,7 +297,9 @@ def _bars(steps: Sequence[tuple[float, tuple[int, ...]]], top: float, controls: 
 
 def _table(told: Told, notable: Sequence[Seen]) -> Html:
     proving = told.evidence_events()
-    chosen = {event.index: event for event in notable[:MAX_ROWS]}
+    # What came before the steps is the bed's coming up: it has to wait where there is much.
+    by_worth = sorted(notable, key=lambda event: event.time_s < told.zero_s)
+    chosen = {event.index: event for event in by_worth[:MAX_ROWS]}
     events = told.run.history.events
     chosen |= {index: Seen(index=index, event=events[index]) for index in proving if 0 <= index < len(events)}
     rows = [

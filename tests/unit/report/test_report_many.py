@@ -76,6 +76,9 @@ def test_a_report_of_a_thousand_phones_is_complete_and_small(many_report: Path):
     assert "could not be drawn" not in text
     assert "1000 phones: p50" in text
     assert "9000 requests of phones" in text
+    # Of more events than the table has room for, those of the steps; no first registration is in it.
+    assert "400 events as a table" in text
+    assert "-8.9500" not in text
 
 
 @needs_browser
