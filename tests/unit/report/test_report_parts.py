@@ -142,6 +142,16 @@ def test_ladders_are_of_phones_that_verdicts_name_and_then_of_the_slowest(tmp_pa
     assert "kill ccm-1" in text
 
 
+def test_a_phone_that_stayed_where_it_was_has_a_ladder_where_a_verdict_names_it(tmp_path: Path):
+    failing = Verdict(
+        check="x", status=Status.INCONCLUSIVE, summary="", evidence=(Evidence(text=f"{PHONES[1]} got no page"),)
+    )
+    drawn = sccp(told_of(tmp_path, standby(), failing))
+    assert drawn is not None
+    assert PHONES[1] in drawn
+    assert PHONES[0] not in drawn
+
+
 def test_a_phone_that_passes_only_and_did_not_rehome_has_no_ladder(tmp_path: Path):
     passing = Verdict(check="x", status=Status.PASS, summary=f"{PHONES[1]} is fine")
     assert sccp(told_of(tmp_path, standby(), passing)) is None
