@@ -18,6 +18,9 @@ MAX_HOPS = 40
 """Of a class; those with most packets."""
 WIDTH, LEFT, RIGHT, BAR = 1140.0, 300.0, 1000.0, 22.0
 
+COLOURS = {0: "nowhere", 26: "c0", 46: "c2", 24: "c3"}
+"""Of default, AF31, EF and CS3, the same in every figure; any other mark is c1."""
+
 Counts = dict[tuple[str, str, str], dict[int, int]]
 """(from, to, seen at) -> packets by code point."""
 
@@ -69,7 +72,7 @@ def _figure(traffic: str, counts: Counts) -> Html:
         for code in codes:
             if own.get(code):
                 width = max(1.0, (RIGHT - LEFT) * own[code] / most)
-                rects.append(tag("rect", x=x, y=y, width=width, height=BAR - 6, class_=f"c{codes.index(code) % 4}"))
+                rects.append(tag("rect", x=x, y=y, width=width, height=BAR - 6, class_=COLOURS.get(code, "c1")))
                 x += width
         words = ", ".join(f"{name_of(code)} {own[code]}" for code in codes if own.get(code))
         label = f"{source} → {target}, at {host}"

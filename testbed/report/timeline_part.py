@@ -26,13 +26,14 @@ MAX_ROWS = 400
 
 SORTS = {
     "reg": "registered",
-    "loss": "call control lost",
-    "rehome": "re-homed",
-    "error": "HTTP error",
-    "call": "call, media or push",
     "host": "host, role or server",
+    "loss": "call control lost",
     "step": "step of the scenario",
+    "rehome": "re-homed",
+    "call": "call, media or push",
+    "error": "HTTP error",
 }
+"""In the order in which they lie in a lane: what comes at one moment (lost, registered, re-homed) is not next to each other."""
 _CALLS = "CallBegun CallConnected CallEnded MediaStarted MediaFailed MediaHeldUp PushExecuted PushRefused PushFailed"
 _STEPS = "StepsStarted StepStarted StepsEnded FactSeen FactMissed SteadyStateReached SteadyStateMissed"
 _SORT_OF = {
@@ -129,7 +130,7 @@ def _lane(topology: Topology, name: str, top: float) -> Html:
     return joined(
         tag("rect", x=LEFT, y=top + 2, width=RIGHT - LEFT, height=height - 4, class_="lane"),
         tag("text", shown, x=4, y=top + 20, class_="strong"),
-        tag("text", f"{phones} phones", x=4, y=top + 36, class_="soft") if phones else None,
+        tag("text", f"{phones} phone{'s' if phones > 1 else ''}", x=4, y=top + 36, class_="soft") if phones else None,
     )
 
 

@@ -39,18 +39,17 @@ def _verdict(told: Told, one: Verdict) -> Html:
     claim = tag("span", one.claim, class_="claim") if one.claim and one.claim != "requirement" else None
     head = joined(badge(one.status), " ", tag("strong", one.check), " ", claim)
     summary = tag("p", one.summary, class_="summary")
-    if not one.evidence and not one.figures:
-        return tag("li", tag("div", head, class_="head"), summary, class_=one.status.name.lower())
     parts: list[Child] = []
     if one.evidence:
-        parts.append(tag("ul", [_proof(told, item) for item in one.evidence], class_="evidence"))
+        count = len(one.evidence)
+        proofs = tag("ul", [_proof(told, item) for item in one.evidence], class_="evidence")
+        is_open = one.status is not Status.PASS
+        parts.append(folded(f"{count} {'proof' if count == 1 else 'proofs'}", proofs, is_open=is_open))
     if one.figures:
         rows = [(name.replace("_", " "), f"{value:g}") for name, value in sorted(one.figures.items())]
-        parts.append(table(("figure", "value"), rows, caption=f"figures of {one.check}", class_="figures"))
-    count = len(one.evidence)
-    proofs = f"{count} {'proof' if count == 1 else 'proofs'}" if count else "no single proof"
-    below = folded(f"{proofs}, {len(one.figures)} figures", *parts, is_open=one.status is not Status.PASS)
-    return tag("li", tag("div", head, class_="head"), summary, below, class_=one.status.name.lower())
+        figures = table(("figure", "value"), rows, caption=f"figures of {one.check}", class_="figures")
+        parts.append(folded(f"{len(rows)} {'figure' if len(rows) == 1 else 'figures'}", figures))
+    return tag("li", tag("div", head, class_="head"), summary, *parts, class_=one.status.name.lower())
 
 
 def _proof(told: Told, item: Evidence) -> Html:
