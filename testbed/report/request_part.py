@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from testbed.checks.facts import Seen, quantiles, seen
+from testbed.report.event_marks import words_of
 from testbed.report.markup import Html, scrolling, tag
 from testbed.report.reading import Told
 from testbed.report.scale import Scale, seconds, ticks, time_axis
-from testbed.report.timeline_part import words_of
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1140.0, 70.0, 1126.0, 40.0, 240.0
 CELL = 4.0
