@@ -72,8 +72,7 @@ def read(path: Path, *, run: Run | None = None, verdicts: list[Verdict] | None =
         if (path / name).is_file():
             missing += _broken(run, name, part)
     judged = tuple(verdicts) if verdicts is not None else _verdicts(path, missing)
-    if not missing or not any("history.jsonl" in line for line in missing):
-        missing += _unsound(run)
+    missing += _unsound(run)
     zero_s, begin_s, end_s = _times(run)
     return Told(
         run=run,
@@ -107,12 +106,20 @@ def _scenario(run: Run) -> Mapping[str, Any]:
 
 
 def _unsound(run: Run) -> list[str]:
-    """Captures that were started and are not there, or cannot be read."""
+    """Captures that were started and are not there, and those that cannot be read to their end."""
+    try:
+        started = [str(event["capture"]) for event in seen(run, "CaptureStarted")]
+    except UsageError:
+        started = []
+    lying = sorted(path.stem for path in (run.path / "captures").glob("*.pcap"))
     lines = []
-    for name in dict.fromkeys(str(event["capture"]) for event in seen(run, "CaptureStarted")):
+    for name in dict.fromkeys([*started, *lying]):
         try:
-            if run.packets(name) is None:
+            packets = run.packets(name)
+            if packets is None:
                 lines.append(f"captures/{name}.pcap is not there, though its capture was started")
+            elif packets.truncated:
+                lines.append(f"captures/{name}.pcap ends inside a record")
         except (CaptureError, OSError) as error:
             lines.append(f"captures/{name}.pcap cannot be read: {str(error).splitlines()[0]}")
     return lines

@@ -115,6 +115,18 @@ def test_a_capture_that_is_gone_or_damaged_is_named(tmp_path: Path):
     assert "captures/slb.pcap is not there" in page(told)
 
 
+def test_a_history_that_is_cut_short_hides_no_capture_that_is(tmp_path: Path):
+    whole(tmp_path)
+    history = (tmp_path / "history.jsonl").read_bytes()
+    (tmp_path / "history.jsonl").write_bytes(history[:40])
+    capture = (tmp_path / "captures/slb.pcap").read_bytes()
+    (tmp_path / "captures/slb.pcap").write_bytes(capture[:-3])
+    told = read(tmp_path)
+    assert "captures/slb.pcap ends inside a record" in told.missing
+    assert "history.jsonl holds no event" in told.missing
+    assert "</html>" in page(told)
+
+
 def test_a_folder_that_is_no_run_is_refused_with_what_to_do(tmp_path: Path):
     with pytest.raises(Exception, match="is no run folder"):
         CliRunner().invoke(cli, ["report", str(tmp_path)], catch_exceptions=False, standalone_mode=False)
