@@ -11,6 +11,7 @@ from testbed.engine.images import build_all
 from testbed.errors import BedError, UsageError
 from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
+from testbed.report.keep import keep
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
 from testbed.summary import markdown
@@ -88,6 +89,8 @@ class Campaign:
                     _save(one)
                 continue
             run, verdicts = performed.run, performed.verdicts
+            for problem in keep(run, verdicts):
+                show.warning(problem)
             codes.append(exit_code(verdicts))
             if performed.left_behind:
                 show.problem(performed.left_behind, name)

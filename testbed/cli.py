@@ -35,7 +35,8 @@ LOOK_AT_BEDS = frozenset({"up", "run", "status", "ls", "down", "phone", "fault"}
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Failover and QoS test-bed for IP telephony: phones, call control, SLB and phone services in containers, judged from captures."""
-    if context.invoked_subcommand in LOOK_AT_BEDS:
+    asks_for_help = bool({"-h", "--help"} & {*sys.argv[1:]})
+    if context.invoked_subcommand in LOOK_AT_BEDS and not asks_for_help:
         from testbed import leftovers, show
 
         for problem in leftovers.undo_stale(show.say):
@@ -332,15 +333,19 @@ def shrink_command(scenario: str, profile: str | None, phones: int | None, trial
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @output_option
 def judge(runs: tuple[Path, ...], output: str) -> int:
-    """Judge recorded runs again: the same verdicts, without Docker."""
+    """Judge recorded runs again: the same verdicts, without Docker. Writes report.html and junit.xml anew."""
     from testbed import show
     from testbed.campaign import combined, show_verdicts, verdict_rows
     from testbed.judge import exit_code, judge_run
     from testbed.recording import Run
+    from testbed.report.keep import keep
 
     codes, rows = [], []
     for path in runs:
-        verdicts = judge_run(Run.open(path))
+        run = Run.open(path)
+        verdicts = judge_run(run)
+        for problem in keep(run, verdicts):
+            show.warning(problem)
         if output == "table":
             show_verdicts(str(path), path.name, verdicts)
         rows += [{**row, "run": str(path)} for row in verdict_rows(path.name, verdicts)]
@@ -348,6 +353,22 @@ def judge(runs: tuple[Path, ...], output: str) -> int:
     if output != "table":
         show.rows(rows, output)
     return combined(codes)
+
+
+@cli.command("report")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
+@click.option(
+    "-o",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="where to write it, for instance rehome.html (report.html in the run folder)",
+)
+def report_command(folder: Path, file: Path | None) -> int:
+    """Write a recorded run's report: one HTML file with verdicts, the bed, a timeline and figures. Judges nothing."""
+    from testbed.report import command
+
+    return command.run(folder, file)
 
 
 @cli.command("times")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from testbed.audit.media import WIDE_ADDRESSES_FROM
 from testbed.errors import ProtocolError, UsageError
-from testbed.packets import address_text
+from testbed.packets import Mask, Packets, address_text
 from testbed.packets.file import CaptureFile
 from testbed.packets.sccp import KEEPALIVE, KEEPALIVE_ACK, SCCP_PORT, Message, messages_of, sccp_mask
 from testbed.packets.tcp import Flow, Half, Halves, Mark
@@ -55,9 +55,18 @@ class Ladders:
 
 def ladders(capture: CaptureFile, *, most: int = MAX_SEGMENTS) -> Ladders:
     """All connections of a capture to port 2000, read until there were more than ``most`` segments."""
+    return ladders_of(capture.blocks(), most=most)
+
+
+def ladders_of(
+    blocks: Iterable[Packets], only: Callable[[Packets], Mask] | None = None, *, most: int = MAX_SEGMENTS
+) -> Ladders:
+    """The same of packets that were read already; ``only``: which of them are meant."""
     halves, count = Halves(), 0
-    for packets in capture.blocks():
+    for packets in blocks:
         mask = sccp_mask(packets) & (packets.version == 4) & ~packets.later
+        if only is not None:
+            mask &= only(packets)
         halves.add_all(packets, mask)
         count += int(mask.sum())
         if count > most:
