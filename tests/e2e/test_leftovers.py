@@ -48,7 +48,11 @@ def test_of_two_beds_at_once_the_one_passes_when_the_other_is_killed(tmp_path: P
     await_nothing_left(spared, home())
 
 
-def test_the_next_command_removes_a_bed_whose_watcher_was_killed_too(tmp_path: Path, testbed: Testbed):
+def test_the_next_command_removes_a_bed_whose_watcher_was_killed_too(
+    tmp_path: Path, testbed: Testbed, monkeypatch: pytest.MonkeyPatch
+):
+    # In a home of its own: otherwise any command of the machine's users may be that next one.
+    monkeypatch.setenv("TESTBED_HOME", str(tmp_path / "home"))
     bed = f"killed-{os.getpid()}"
     with running(bed, tmp_path, RUN) as run:
         wait_for_containers(bed)
