@@ -24,6 +24,8 @@ from testbed import state
 What = Literal["bed", "faults"]
 
 WATCHER_END_TIMEOUT_S = 5
+CLAIMED = b"+"
+"""What a watcher is told once its claim is there."""
 SAID_BYTES = 1000
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PACKAGES = Path(__file__).parents[1]
@@ -41,6 +43,11 @@ class Mark:
     def file(self) -> Path:
         return folder() / f"{self.bed}.{self.id}.{self.what}"
 
+    @property
+    def unlocked(self) -> Path:
+        """What the file is called until it is locked."""
+        return folder() / f"{self.bed}.{self.id}.new"
+
 
 class Claim:
     """A claim that this process holds. Made by ``Claim.take``; ``release`` says that all is in order."""
@@ -51,21 +58,32 @@ class Claim:
 
     @classmethod
     def take(cls, bed: str, what: What) -> Claim:
-        """Lock a new claim, and start its watcher: before the first thing is done that would have to be undone."""
+        """Start a watcher, and lock a new claim: before the first thing is done that would have to be undone.
+
+        The watcher comes first, so that there is no moment at which a kill would leave anything, were it the claim alone.
+        """
         mark = Mark(bed=bed, id=uuid.uuid4().hex[:8], what=what)
         folder().mkdir(parents=True, exist_ok=True)
-        # Nobody may see the file before it is locked, or take it for a crash.
-        new = mark.file.with_suffix(".new")
-        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        watcher = _watcher(mark)
+        assert watcher.stdin is not None
+        descriptor = -1
         try:
+            # Nobody may see the file before it is locked, or take it for a crash.
+            descriptor = os.open(mark.unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             _write(descriptor, {"owner": os.getpid(), "engine": engine()})
-            new.rename(mark.file)
-            return cls(mark, descriptor, _watcher(mark))
+            mark.unlocked.rename(mark.file)
+            with contextlib.suppress(OSError):  # killed already: the next command of the test-bed is left
+                watcher.stdin.write(CLAIMED)
+            watcher.stdin.close()
+            return cls(mark, descriptor, watcher)
         except BaseException:
-            for file in (new, mark.file):
+            for file in (mark.unlocked, mark.file):
                 file.unlink(missing_ok=True)
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                watcher.stdin.close()
             raise
 
     def release(self) -> None:
@@ -79,7 +97,8 @@ class Claim:
 
 
 def _watcher(mark: Mark) -> subprocess.Popen[bytes]:
-    return detached(["testbed.watcher", mark.file.name], mark.bed)
+    """It opens the bed's log itself, once it has something to say."""
+    return _detached(["testbed.watcher", mark.file.name], subprocess.PIPE, subprocess.DEVNULL, subprocess.DEVNULL)
 
 
 def detached(
@@ -88,19 +107,24 @@ def detached(
     """A module of ours as a process in a session of its own, with ENDING signals blocked: what ends us, our process group or our
     terminal does not end it. What it has to say goes into the bed's log."""
     with log_file(bed).open("ab") as log:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-m", *words],
-                stdin=stdin,
-                stdout=log if stdout is None else stdout,
-                stderr=log,
-                start_new_session=True,
-                cwd=_PACKAGES,
-                env={**os.environ, "TESTBED_HOME": str(state.home())},
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return _detached(words, stdin, log.fileno() if stdout is None else stdout, log.fileno())
+
+
+def _detached(words: list[str], stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", *words],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            bufsize=0,
+            start_new_session=True,
+            cwd=_PACKAGES,
+            env={**os.environ, "TESTBED_HOME": str(state.home())},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def folder() -> Path:

@@ -22,9 +22,13 @@ def main(name: str) -> int:
     if mark is None:
         print(f"{name!r} is no claim", file=sys.stderr, flush=True)  # noqa: T201
         return 1
+    if not os.read(0, 1):
+        # The owner died while it made the claim.
+        mark.unlocked.unlink(missing_ok=True)
     lock = claims.take_over(mark, wait=True)
     if lock is None:
         return 0
+    os.dup2(os.open(claims.log_file(mark.bed), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
     from testbed import leftovers
     from testbed.errors import BedError
 

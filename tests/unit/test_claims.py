@@ -92,6 +92,29 @@ def test_the_watcher_takes_over_when_the_owner_is_killed_with_its_whole_group(ho
     os.close(lock)
 
 
+DYING = """
+import os, signal, subprocess, fcntl
+from pathlib import Path
+from testbed import claims
+
+def die(*_, **__):
+    os.killpg(0, signal.SIGKILL)
+
+{patch}
+claims.Claim.take("b", "bed")
+"""
+
+
+@pytest.mark.parametrize("patch", ["claims.os.open = die", "fcntl.flock = die", "Path.rename = die"])
+def test_an_owner_that_is_killed_while_it_makes_its_claim_leaves_nothing(patch: str, home: Path):
+    """With its whole process group, as a terminal or a CI job ends."""
+    command = [sys.executable, "-c", DYING.format(patch=patch)]
+    process = subprocess.run(command, start_new_session=True, check=False, timeout=20)
+    assert process.returncode == -signal.SIGKILL
+    wait_until(lambda: not watchers(home), awaited="the end of the watcher", timeout_s=10)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.parametrize("name", ["", "b", "b.x", "b.x.other", "b.x.new", "B.x.bed", "../b.x.bed", "b.x.bed.y"])
 def test_other_files_are_no_claims(name: str):
     assert claims.mark_named(name) is None
