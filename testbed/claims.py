@@ -76,6 +76,7 @@ class Claim:
             with contextlib.suppress(OSError):  # killed already: the next command of the test-bed is left
                 watcher.stdin.write(CLAIMED)
             watcher.stdin.close()
+            log_file(bed)  # its folder: where a bed's files are kept from now on
             return cls(mark, descriptor, watcher)
         except BaseException:
             for file in (mark.unlocked, mark.file):

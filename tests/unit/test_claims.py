@@ -55,6 +55,7 @@ def test_a_claim_that_is_released_leaves_neither_file_nor_watcher(home: Path):
     assert claims.marks() == [claim.mark]
     assert claims.holder_of(claim.mark) == f"running (process {os.getpid()})"
     assert len(started(home)) == 1
+    assert (home / "beds" / "b").is_dir()
     claim.release()
     claim.release()
     assert claims.marks() == []
