@@ -10,7 +10,7 @@ UP ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help testbed-up testbed-down doctor check test nightly docs bench soak clean
+.PHONY: help testbed-up testbed-down doctor check test nightly docs bench fuzz soak clean
 
 help:  ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
@@ -42,6 +42,11 @@ docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tes
 
 bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
 	$(BIN)/python -m tests.bench
+
+# What `make fuzz` hands over: make fuzz FUZZ='--seconds 600 --target audit'
+FUZZ ?=
+fuzz: $(STAMP)  ## changed captures and policies against their readers for a minute; what breaks one is kept
+	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzzing $(FUZZ)
 
 # What `make soak` hands over: make soak SOAK='--kills 10 --rounds 2 --minutes 20'
 SOAK ?=

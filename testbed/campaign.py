@@ -11,8 +11,11 @@ from testbed.engine.images import build_all
 from testbed.errors import BedError, UsageError
 from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
+from testbed.report.keep import keep
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
+from testbed.summary import markdown
+from testbed.trends.command import note
 from testbed.verdict import Status, Verdict, worst
 
 SEVERITY = (
@@ -32,7 +35,8 @@ COLUMNS = ("status", "check", "claim", "summary")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:
-    """Options of `testbed run`."""
+    """Options of `testbed run`; ``label`` names these runs in the history, ``repeat`` is how often each scenario is
+    performed, ``summary`` a file that gets Markdown of what came of them, behind what it has."""
 
     profile: str | None
     phones: int | None
@@ -40,13 +44,16 @@ class Campaign:
     bed: str
     runs: Path
     output: str
+    label: str = ""
+    repeat: int = 1
+    summary: Path | None = None
 
     def perform(self, words: tuple[str, ...], run_all: bool) -> int:
         """The scenarios of these names or files, or all that are built in."""
-        return self._run(self._load(words, run_all))
+        return self._run([one for one in self._load(words, run_all) for _ in range(self.repeat)])
 
     def perform_random(self, options: RandomOptions) -> int:
-        """Random schedules; one that fails, or breaks its bed, is saved as a scenario file that repeats it."""
+        """Random schedules; one that does not pass, or breaks its bed, is saved as a scenario file that repeats it."""
         seed = new_seed() if options.seed is None else options.seed
         loaded = drawn(options, seed, self.runs)
         show.say(f"seed {seed}: `{options.command(seed)}` draws the same schedules again")
@@ -82,6 +89,8 @@ class Campaign:
                     _save(one)
                 continue
             run, verdicts = performed.run, performed.verdicts
+            for problem in keep(run, verdicts):
+                show.warning(problem)
             codes.append(exit_code(verdicts))
             if performed.left_behind:
                 show.problem(performed.left_behind, name)
@@ -89,10 +98,13 @@ class Campaign:
             rows += [{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)]
             status = worst(verdict.status for verdict in verdicts)
             overview.append({"scenario": name, "status": status.name, "run": str(run.path)})
+            note(self.runs, run.path, self.label)
             if self.output == "table":
                 show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
-            if saving and status is Status.FAIL:
+            if saving and status is not Status.PASS:
                 _save(one)
+        if self.summary is not None:
+            _append(self.summary, markdown(self.label, repeated(overview), rows))
         if self.output != "table":
             show.rows(rows, self.output)
         elif len(loaded) > 1:
@@ -100,6 +112,8 @@ class Campaign:
                 faults = {one.scenario.scenario: ", ".join(map(str, one.scenario.faults)) for one in loaded}
                 overview = [{**row, "faults": faults[row["scenario"]]} for row in overview]
             columns = ["status", "scenario", *(["faults"] if saving else []), "run"]
+            if self.repeat > 1:
+                overview, columns = repeated(overview), ["status", "scenario", "passed"]
             show.table(overview, "\nall scenarios", columns)
         return combined(codes)
 
@@ -119,6 +133,14 @@ class Campaign:
 
 def _save(loaded: LoadedScenario) -> None:
     show.say(f"saved: {save(loaded)}; `testbed run {loaded.file}` repeats it")
+
+
+def _append(file: Path, text: str) -> None:
+    try:
+        with file.open("a", encoding="utf-8") as summary:
+            summary.write(text)
+    except OSError as error:
+        show.warning(f"no summary in {file}: {error.strerror}")
 
 
 def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:
@@ -150,6 +172,30 @@ def verdict_rows(name: str, verdicts: list[Verdict]) -> list[dict[str, Any]]:
         }
         for verdict in verdicts
     ]
+
+
+def repeated(overview: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record a scenario; FLAKY where it passed at times only, which is no pass."""
+    found: dict[str, list[str]] = {}
+    for row in overview:
+        found.setdefault(row["scenario"], []).append(row["status"])
+    return [
+        {
+            "status": statuses[0]
+            if len(set(statuses)) == 1
+            else "FLAKY"
+            if "PASS" in statuses
+            else worst_word(statuses),
+            "scenario": scenario,
+            "passed": f"{statuses.count('PASS')} of {len(statuses)}",
+        }
+        for scenario, statuses in found.items()
+    ]
+
+
+def worst_word(statuses: list[str]) -> str:
+    """ERROR before FAIL before INCONCLUSIVE."""
+    return next(word for word in ("ERROR", "FAIL", "INCONCLUSIVE", "PASS") if word in statuses)
 
 
 def combined(codes: list[int]) -> int:

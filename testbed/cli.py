@@ -11,7 +11,11 @@ from typing import Any
 
 import click
 
-from testbed import __version__, errors
+from testbed import __version__, completion, errors
+from testbed.commands.fault import fault
+from testbed.commands.history import history
+from testbed.commands.options import attach, name_option, output_option, phones_option, profile_option
+from testbed.commands.phone import phone
 from testbed.errors import BedError, UsageError
 
 EXIT_CODES = """\b
@@ -21,27 +25,9 @@ Exit status:
   6 clean-up incomplete 130 interrupted
 Several at once: the first of 6, 4, 1, 3, 5."""
 
-DEFAULT_BED = "bed"
 DEFAULT_PHONES = 12
 LOOK_AT_BEDS = frozenset({"up", "run", "status", "ls", "down", "phone", "fault"})
 """Commands that first undo what a crash left, should its watcher be dead too."""
-
-output_option = click.option(
-    "--output",
-    type=click.Choice(["table", "json", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="how to print what is listed",
-)
-name_option = click.option(
-    "--name", default=DEFAULT_BED, show_default=True, metavar="BED", help="which bed, for instance lab-2"
-)
-profile_option = click.option(
-    "--profile", type=click.Choice(["quick", "srnd"]), help="timers: quick (1 s keepalive) or srnd (30 s)"
-)
-phones_option = click.option(
-    "--phones", type=click.IntRange(min=0), metavar="N", help="how many phones, half in each phones host (12)"
-)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -49,11 +35,17 @@ phones_option = click.option(
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Failover and QoS test-bed for IP telephony: phones, call control, SLB and phone services in containers, judged from captures."""
-    if context.invoked_subcommand in LOOK_AT_BEDS:
+    asks_for_help = bool({"-h", "--help"} & {*sys.argv[1:]})
+    if context.invoked_subcommand in LOOK_AT_BEDS and not asks_for_help:
         from testbed import leftovers, show
 
         for problem in leftovers.undo_stale(show.say):
             show.warning(problem)
+
+
+cli.add_command(fault)
+cli.add_command(history)
+cli.add_command(phone)
 
 
 @cli.command()
@@ -81,6 +73,7 @@ def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: st
     from testbed.engine.images import build_all
     from testbed.generation import BedSpec
     from testbed.live import Recorder
+    from testbed.scenario import compose_files
 
     say = show.progress()
     spec = BedSpec(
@@ -179,8 +172,39 @@ def validate(files: tuple[str, ...]) -> int:
     return errors.EXIT_USAGE if bad else errors.EXIT_OK
 
 
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+def completion_command(shell: str) -> int:
+    """Print what a shell needs to complete our words: `eval "$(testbed completion bash)"` in ~/.bashrc."""
+    click.echo(completion.script(shell, cli))
+    return errors.EXIT_OK
+
+
 @cli.command()
-@click.argument("scenarios", nargs=-1, metavar="SCENARIO…")
+def schema() -> int:
+    """Print the JSON schema of scenario files, for completion in editors."""
+
+    from testbed.json_schema import scenario_schema
+
+    click.echo(json.dumps(scenario_schema(), indent=1, ensure_ascii=False))
+    return errors.EXIT_OK
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--like", metavar="SCENARIO", help="begin with a copy of this built-in one")
+def new(name: str, like: str | None) -> int:
+    """Write NAME.scenario.yaml, a scenario to begin with."""
+    from testbed import show
+    from testbed.new_scenario import write_new
+
+    file = write_new(name, like, Path())
+    show.say(f"written: {file}; `testbed validate {file}`, `testbed run {file}`")
+    return errors.EXIT_OK
+
+
+@cli.command()
+@click.argument("scenarios", nargs=-1, metavar="SCENARIO…", shell_complete=completion.scenarios)
 @profile_option
 @phones_option
 @click.option("--all", "run_all", is_flag=True, help="all built-in scenarios that have this profile")
@@ -206,6 +230,18 @@ def validate(files: tuple[str, ...]) -> int:
     help="of random runs: marks that packets may carry, for instance cs3 (srnd-table-11-4)",
 )
 @click.option("--keep", is_flag=True, help="leave the bed up afterwards")
+@click.option(
+    "--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="perform each scenario N times (1)"
+)
+@click.option(
+    "--label", default="", metavar="WORD", help="name these runs in the history, for `testbed history compare`"
+)
+@click.option(
+    "--summary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="append what came of them as Markdown, for instance to $GITHUB_STEP_SUMMARY",
+)
 @click.option("--name", default="", metavar="BED", help="name of the bed that is brought up (a new one for each run)")
 @click.option(
     "--runs",
@@ -225,6 +261,9 @@ def run(
     files: tuple[str, ...],
     policy: str | None,
     keep: bool,
+    repeat: int,
+    label: str,
+    summary: Path | None,
     name: str,
     runs: Path,
     output: str,
@@ -233,8 +272,19 @@ def run(
     from testbed.campaign import Campaign
     from testbed.random_runs import RandomOptions
     from testbed.random_schedule import DEFAULT_POLICY
+    from testbed.scenario import compose_files
 
-    campaign = Campaign(profile=profile, phones=phones, keep=keep, bed=name, runs=runs, output=output)
+    campaign = Campaign(
+        profile=profile,
+        phones=phones,
+        keep=keep,
+        bed=name,
+        runs=runs,
+        output=output,
+        label=label,
+        repeat=repeat,
+        summary=summary,
+    )
     if count is None:
         given = {"--seed": seed is not None, "-f": bool(files), "--policy": policy is not None}
         if word := next((word for word, is_given in given.items() if is_given), ""):
@@ -254,7 +304,7 @@ def run(
 
 
 @cli.command("shrink")
-@click.argument("scenario", metavar="SCENARIO")
+@click.argument("scenario", metavar="SCENARIO", shell_complete=completion.scenarios)
 @profile_option
 @phones_option
 @click.option("--trials", type=click.IntRange(1, 200), default=30, show_default=True, metavar="N", help="runs at most")
@@ -283,15 +333,19 @@ def shrink_command(scenario: str, profile: str | None, phones: int | None, trial
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @output_option
 def judge(runs: tuple[Path, ...], output: str) -> int:
-    """Judge recorded runs again: the same verdicts, without Docker."""
+    """Judge recorded runs again: the same verdicts, without Docker. Writes report.html and junit.xml anew."""
     from testbed import show
     from testbed.campaign import combined, show_verdicts, verdict_rows
     from testbed.judge import exit_code, judge_run
     from testbed.recording import Run
+    from testbed.report.keep import keep
 
     codes, rows = [], []
     for path in runs:
-        verdicts = judge_run(Run.open(path))
+        run = Run.open(path)
+        verdicts = judge_run(run)
+        for problem in keep(run, verdicts):
+            show.warning(problem)
         if output == "table":
             show_verdicts(str(path), path.name, verdicts)
         rows += [{**row, "run": str(path)} for row in verdict_rows(path.name, verdicts)]
@@ -299,6 +353,22 @@ def judge(runs: tuple[Path, ...], output: str) -> int:
     if output != "table":
         show.rows(rows, output)
     return combined(codes)
+
+
+@cli.command("report")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
+@click.option(
+    "-o",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="where to write it, for instance rehome.html (report.html in the run folder)",
+)
+def report_command(folder: Path, file: Path | None) -> int:
+    """Write a recorded run's report: one HTML file with verdicts, the bed, a timeline and figures. Judges nothing."""
+    from testbed.report import command
+
+    return command.run(folder, file)
 
 
 @cli.command("times")
@@ -339,159 +409,49 @@ def times_command(runs: tuple[Path, ...], output: str) -> int:
     is_flag=True,
     help="the files are captures along one way, in order: match packets, name the hop that remarks",
 )
-@output_option
-def audit(files: tuple[Path, ...], policy_name: str | None, flows: bool, hops: bool, output: str) -> int:
+@click.option(
+    "--follow", is_flag=True, help="a capture that is still written: describe it again as it grows, until Ctrl-C"
+)
+@click.option("--for", "for_", metavar="TIME", help="with --follow: end after so long, for instance 30s (never)")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write a report to read in a browser, or to print, too",
+)
+@click.option(
+    "--learn",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write a first policy from these captures, for instance ours.yaml",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "jsonl", "junit"]),
+    default="table",
+    show_default=True,
+    help="how to print it; junit has the verdicts only",
+)
+def audit(hops: bool, flows: bool, **asked: Any) -> int:
     """Say how packets of any capture are marked, by class; with --policy, whether they are marked right. `-` is standard input."""
     from testbed.audit import command
+    from testbed.audit.request import Request
 
-    if hops:
-        return command.run_hops(files, policy_name=policy_name, output=output)
-    return command.run(files, policy_name=policy_name, output=output, list_flows=flows)
+    request = Request(list_flows=flows, **asked)
+    return command.run_hops(request) if hops else command.run(request)
 
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="PCAP")
 @click.option("--device", metavar="SEP…", help="one phone's connections only, by the name it registers with")
 @click.option("--keepalives", is_flag=True, help="show keepalives and their answers too")
+@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="write the ladders as a picture, too")
 @output_option
-def ladder(file: Path, device: str | None, keepalives: bool, output: str) -> int:
+def ladder(file: Path, device: str | None, keepalives: bool, svg: Path | None, output: str) -> int:
     """Show the SCCP connections of a capture as ladders, message by message. `-` is standard input."""
     from testbed.audit import command
 
-    return command.run_ladder(file, device=device, keepalives=keepalives, output=output)
-
-
-@cli.group()
-def phone() -> None:
-    """Phones: those of a bed, and one on this machine (browse)."""
-
-
-@phone.command("ls")
-@name_option
-@output_option
-def phone_ls(name: str, output: str) -> int:
-    """List the phones: device, address, call control, state."""
-    from testbed import show, status
-
-    show.rows(status.phones(attach(name)), output)
-    return errors.EXIT_OK
-
-
-@phone.command("show")
-@click.argument("device")
-@name_option
-@output_option
-def phone_show(device: str, name: str, output: str) -> int:
-    """Show one phone with its URL table. DEVICE is its name, for instance SEP020000000001."""
-    from testbed import show, status
-
-    record = status.phone(attach(name), device)
-    if output != "table":
-        show.rows([record], output)
-        return errors.EXIT_OK
-    flat = {**{k: v for k, v in record.items() if not isinstance(v, dict)}}
-    for key, value in record.items():
-        if isinstance(value, dict):
-            flat |= {f"{key} {inner}": shown for inner, shown in value.items()}
-    show.table(
-        [
-            {"what": key.replace("_", " "), "value": json.dumps(value) if isinstance(value, list) else value}
-            for key, value in flat.items()
-        ],
-        device,
-    )
-    return errors.EXIT_OK
-
-
-picture_option = click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("phone-screen.png"),
-    show_default=True,
-    help="where the picture of a page that has one is written",
-)
-
-
-@phone.command("call")
-@click.argument("device")
-@click.argument("number")
-@click.option("--for", "talk", metavar="TIME", help="hang up after they have talked so long, for instance 20s (never)")
-@name_option
-def phone_call(device: str, number: str, talk: str | None, name: str) -> int:
-    """Have a phone call another: DEVICE dials NUMBER, which answers after a second. `phone ls` shows numbers as lines."""
-    from testbed import calling
-
-    return calling.call(attach(name), device, number, talk)
-
-
-@phone.command("press")
-@click.argument("device")
-@click.argument("keys", nargs=-1, required=True, metavar="KEY…")
-@name_option
-@picture_option
-@output_option
-def phone_press(device: str, keys: tuple[str, ...], name: str, picture: Path, output: str) -> int:
-    """Press keys of a phone, one upon the page of the other, and draw its screen: Services 2 Select =text Submit Exit.
-
-    What is up decides what a key is for: with a call, 0-9, *, #, on-hook, Hold, Resume, Trnsfer, EndCall, Answer are the call's;
-    off-hook, NewCall and Redial begin one.
-    """
-    return _draw_screen(name, device, keys, picture, output)
-
-
-@phone.command("screen")
-@click.argument("device")
-@name_option
-@picture_option
-@output_option
-def phone_screen(device: str, name: str, picture: Path, output: str) -> int:
-    """Draw what the display of a phone shows now."""
-    return _draw_screen(name, device, (), picture, output)
-
-
-def _draw_screen(name: str, device: str, keys: tuple[str, ...], picture: Path, output: str) -> int:
-    """The exit status: 1 where the screen shows an error, or a key did nothing."""
-    import base64
-
-    from testbed import show, status
-    from testbed.browser.screen import Screen, draw
-
-    reply = status.screen(attach(name), device, keys)
-    if reply["picture"]:
-        picture.write_bytes(base64.b64decode(reply["picture"]))
-    if output != "table":
-        show.rows([reply], output)
-    else:
-        screen = Screen.from_json(reply["screen"])
-        click.echo("\n".join(draw(screen, picture=str(picture) if reply["picture"] else "")))
-    idle = [str(result["key"]) for result in reply.get("results", ()) if not result["ok"]]
-    if idle and not reply["screen"]["error"]:
-        show.say(f"nothing done by {', '.join(idle)}")
-    return errors.EXIT_CHECK_FAILED if reply["screen"]["error"] or idle else errors.EXIT_OK
-
-
-@phone.command("browse")
-@click.argument("url")
-@click.option("--keys", help='press these and end, for instance "2 Select =alice Submit Exit"')
-@click.option("--model", default="7941", show_default=True, help="phone model, for instance 7960")
-@click.option("--device", default="SEP020000000001", show_default=True, help="device name, fills #DEVICENAME#")
-@click.option(
-    "--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 300), help="seconds a page may take"
-)
-@picture_option
-@output_option
-def phone_browse(
-    url: str, keys: str | None, model: str, device: str, timeout: float, picture: Path, output: str
-) -> int:
-    """One phone on this machine shows URL, a phone service: no Docker, no root. Ends with 1 where its screen shows an error."""
-    from testbed.browser.exchange import BrowserSettings
-    from testbed.browser.model import model_named
-    from testbed.desk import Desk
-    from testbed.desk_session import Session
-
-    names = ("services", "directories", "messages", "information")
-    settings = BrowserSettings(device_name=device, model=model_named(model), urls=dict.fromkeys(names, url))
-    return Session(desk=Desk(settings, timeout_s=timeout), url=url, picture=picture, output=output).run(keys)
+    return command.run_ladder(file, device=device, keepalives=keepalives, output=output, svg=svg)
 
 
 @cli.command("lint-xml")
@@ -514,109 +474,6 @@ def lint_xml_command(sources: tuple[str, ...], models: tuple[str, ...], output: 
     if not records:
         show.say("nothing wrong for " + ", ".join(model.name for model in chosen))
     return errors.EXIT_CHECK_FAILED if lint_xml.has_errors(records) else errors.EXIT_OK
-
-
-@cli.group()
-def fault() -> None:
-    """Faults: their kinds, and those in a bed that stands."""
-
-
-@fault.command("add", context_settings={"ignore_unknown_options": True})
-@click.argument("kind")
-@click.argument("target")
-@click.argument("parameters", nargs=-1, type=click.UNPROCESSED, metavar="[NAME=VALUE]…")
-@click.option("--for", "length", default="5 min", show_default=True, metavar="TIME", help="how long, for instance 30s")
-@name_option
-@output_option
-def fault_add(kind: str, target: str, parameters: tuple[str, ...], length: str, name: str, output: str) -> int:
-    """Inject a fault into a standing bed; returns when it has taken effect. It heals by itself when its time is up.
-
-    KIND and TARGET as in a scenario, NAME=VALUE its other parameters: `testbed fault add delay web-1 by=50ms --for 30s`.
-    """
-    from testbed import show, standing_faults
-
-    bed = attach(name)
-    for_s = standing_faults.lease_s(length, bed.topology)
-    chosen = standing_faults.fault_from(kind, target, parameters)
-    reply = standing_faults.add(bed.topology, chosen, for_s)
-    left_s = max(0.0, reply["ends_s"] - reply["effect_s"])
-    show.rows(
-        [{"id": reply["id"], "kind": kind, "target": target, "hosts": reply["hosts"], "for_s": round(left_s, 1)}],
-        output,
-    )
-    show.say(
-        f"{chosen} has taken effect; it heals by itself in {left_s:.0f} s, or now: "
-        f"`testbed fault heal {reply['id']} --name {name}`"
-    )
-    return errors.EXIT_OK
-
-
-@fault.command("ls")
-@name_option
-@output_option
-def fault_ls(name: str, output: str) -> int:
-    """List the faults that are held in a bed."""
-    from testbed import journal, show, standing_faults
-
-    attach(name)
-    rows = standing_faults.rows(name)
-    show.rows(rows, output, columns=["id", "kind", "target", "parameters", "ends_in_s", "holder"])
-    if any(row["holder"] == "nobody" for row in rows):
-        show.warning(f"nobody answers for some of them: `testbed fault heal --name {name}` heals them")
-    if journal.read(name).damaged:
-        show.warning(f"the journal does not parse: `testbed fault heal --name {name}` heals everything, by labels")
-    return errors.EXIT_OK
-
-
-@fault.command("heal")
-@click.argument("ids", nargs=-1, metavar="[ID]…")
-@name_option
-def fault_heal(ids: tuple[str, ...], name: str) -> int:
-    """Heal these faults of a standing bed, or all of them."""
-    from testbed import show, standing_faults
-
-    attach(name)
-    healed = standing_faults.heal(name, ids, show.say)
-    show.say(f"healed: {', '.join(healed)}" if healed else f"bed {name}: no fault is held")
-    return errors.EXIT_OK
-
-
-@fault.command("kinds")
-@output_option
-def fault_kinds(output: str) -> int:
-    """List the kinds of faults."""
-    from testbed import show
-    from testbed.faults import KINDS
-
-    rows = [
-        {"kind": name, "family": kind.family, "what": kind.help, "example": kind.example, "from": KINDS.origin(name)}
-        for name, kind in KINDS.items()
-    ]
-    show.rows(rows, output)
-    return errors.EXIT_OK
-
-
-def attach(name: str) -> Any:
-    """The standing bed of this name."""
-    from testbed import show
-    from testbed.bed import Bed
-    from testbed.live import Recorder
-
-    return Bed.attach(name, Recorder(), show.say)
-
-
-def compose_files(words: tuple[str, ...]) -> tuple[Path, ...]:
-    """Compose files by path, or else by the name of one that ships."""
-    from testbed.scenario import shipped_beds
-
-    found = []
-    for word in words:
-        path = next((p for p in (Path(word), shipped_beds() / word) if p.is_file()), None)
-        if path is None:
-            known = ", ".join(sorted(p.name for p in shipped_beds().glob("*.yaml")))
-            raise UsageError(f"no compose file {word!r}", hint=f"built in: {known}; or give a path")
-        found.append(path.resolve())
-    return tuple(found)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -136,8 +136,13 @@ def _nic(host: Host, service: Mapping[str, Any], topology: Topology, image: str)
             "TESTBED_ADDRESSES": " ".join(host.addresses),
             "TESTBED_LOCAL_PREFIX": host.phone_prefix,
             "TESTBED_ROUTES": ",".join(_routes(host, topology)),
+            **_uplink(host),
         },
     }
+
+
+def _uplink(host: Host) -> dict[str, str]:
+    return {"TESTBED_UPLINK": f"{host.uplink_bit_s:.0f} {host.uplink_queue}"} if host.uplink_bit_s else {}
 
 
 def _routes(host: Host, topology: Topology) -> list[str]:

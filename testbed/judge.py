@@ -18,16 +18,19 @@ RESTS_ON_PACKETS = frozenset(
     {
         "rehomed",
         "config-kept",
+        "booted",
         "redirected",
         "restored",
         "call-control-kept",
         "packets",
+        "marking",
         "http",
         "effects",
         "invariants",
         "streams",
         "heard",
         "preserved",
+        "carried",
     }
 )
 """Kinds whose PASS is worth nothing if a capture is unsound: a packet that was not recorded might have been the wrong one."""
@@ -37,17 +40,20 @@ RESTS_ON_FAULTS = frozenset(
         "rehomed",
         "urls",
         "config-kept",
+        "booted",
         "out-of-service",
         "redirected",
         "restored",
         "call-control-kept",
         "packets",
+        "marking",
         "http",
         "recovered",
         "invariants",
         "streams",
         "heard",
         "preserved",
+        "carried",
     }
 )
 """Kinds whose PASS is worth nothing if a fault is not proved: they say what holds in spite of it, or because of it."""

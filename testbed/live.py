@@ -18,6 +18,8 @@ from testbed.profile import Profile
 from testbed.topology import Role, Topology
 
 LOG_TAIL = 12
+STANDING = ("NicConfigured", "RoleStarted", "ConfigRead", "Registered")
+"""Events that a history needs though they came before it began."""
 FOREVER = float("inf")
 
 
@@ -38,6 +40,8 @@ class Recorder:
         self.started: dict[str, int] = {}
         """Host -> how many times its role has started."""
         self.tails: dict[str, deque[str]] = {}
+        self._standing: dict[tuple[str, str], Event] = {}
+        """The latest event of each sort that says how things stand, of each phone or host."""
 
     def add(self, event: Event) -> None:
         """Take one event."""
@@ -50,6 +54,15 @@ class Recorder:
         """Keep the tail of what a host printed, for error messages."""
         self.tails.setdefault(host, deque(maxlen=LOG_TAIL)).append(line)
 
+    def write_to(self, file: Path) -> None:
+        """From now on events go into this file, behind those that say how things stand: who started, what each phone read, and where
+        it is registered."""
+        self.close()
+        with self._lock:
+            self._file = file.open("a", encoding="utf-8", buffering=1)
+            for event in sorted(self._standing.values(), key=lambda event: event.time_s):
+                self._file.write(event.to_json() + "\n")
+
     def close(self) -> None:
         """No event is written after this."""
         with self._lock:
@@ -59,11 +72,14 @@ class Recorder:
 
     def _apply(self, event: Event) -> None:
         phone = event.get("phone")
+        if event.name in STANDING:
+            self._standing[event.name, str(phone or event.host)] = event
         if event.name == "Registered" and phone:
             self.registered[phone] = event["at"]
         elif event.name in ("CallControlLost", "Unregistered") and phone:
             if self.registered.get(phone) == event.get("at"):
                 del self.registered[phone]
+                self._standing.pop(("Registered", phone), None)
         elif event.name == "CallConnected" and phone:
             self.talking.add(phone)
         elif event.name == "CallEnded" and phone:

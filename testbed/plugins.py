@@ -107,7 +107,7 @@ def problems() -> list[str]:
 
 
 def guarded(function: Callable[..., T], otherwise: Callable[[str], T]) -> Callable[..., T]:
-    """A plug-in's function that gives ``otherwise(what was raised)`` where it raises anything."""
+    """A plug-in's function, or a drawing of a report, that gives ``otherwise(what was raised)`` where it raises anything."""
 
     def call(*arguments: object) -> T:
         try:

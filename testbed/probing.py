@@ -15,7 +15,8 @@ PROBER = "testbed.roles.prober"
 
 
 class Probing:
-    """A context: probes run while it lasts, and a moment longer. ``nic`` gives the id of a host's NIC; ``record`` writes an event."""
+    """A context: probes run while it lasts, and a moment longer; their records follow those of an earlier one in the same folder, whose
+    lanes have other numbers. ``nic`` gives the id of a host's NIC; ``record`` writes an event."""
 
     def __init__(
         self, plan: ProbePlan, folder: Path, *, nic: Callable[[str], str], record: Callable[..., None]
@@ -45,7 +46,7 @@ class Probing:
             "linger_s": self._plan.linger_s,
         }
         argv = [PROBER, json.dumps(parameters)]
-        return streams.FileStream(self._nic(host), argv, host=host, file=self._folder / f"{host}.rows")
+        return streams.FileStream(self._nic(host), argv, host=host, file=self._folder / f"{host}.rows", append=True)
 
     def __exit__(self, *_: object) -> None:
         self._end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ __all__ = [
     "Step",
     "builtin_scenarios",
     "check_against",
+    "compose_files",
     "dump_scenario",
     "load_scenario",
     "parse_duration",
@@ -71,6 +72,8 @@ SUITE = (
     "pages-freeze",
     "pages-freeze-tcp-check",
     "phones-cut-from-slb",
+    "slb-down",
+    "tftp-down",
     "service-needs-call-manager-without-slb",
     "service-needs-call-manager",
     "standby-without-slb",
@@ -81,13 +84,20 @@ SUITE = (
     "standby-fail-back",
     "both-web-hosts-gone",
     "marking-signalling",
+    "marking-http-lost-at-slb",
+    "marking-http-remarked",
     "marking-rtp-call",
+    "call-hold",
+    "call-transfer",
+    "marking-bleached",
+    "marking-precedence-ignored",
     "call-preserved",
     "call-preserved-stop",
     "call-preserved-cut",
     "call-preserved-freeze",
     "marking-rtp-service",
     "marking-rtp-service-marked",
+    "congested-link",
     "impair-delay",
     "impair-loss",
     "impair-rate",
@@ -135,6 +145,18 @@ def shipped_beds() -> Path:
     """Folder of the compose files that ship: in the package of an installed test-bed, else in the checkout."""
     installed = Path(__file__).parent / "_shipped" / "compose"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "compose"
+
+
+def compose_files(words: Iterable[str]) -> tuple[Path, ...]:
+    """Compose files by path, or else by the name of one that ships."""
+    found = []
+    for word in words:
+        path = next((p for p in (Path(word), shipped_beds() / word) if p.is_file()), None)
+        if path is None:
+            known = ", ".join(sorted(p.name for p in shipped_beds().glob("*.yaml")))
+            raise UsageError(f"no compose file {word!r}", hint=f"built in: {known}; or give a path")
+        found.append(path.resolve())
+    return tuple(found)
 
 
 def builtin_scenarios() -> list[str]:
@@ -256,7 +278,7 @@ def _hosts_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
     for place, host in enumerate(scenario.capture):
         yield ("capture", place), host
     for place, step in enumerate(scenario.steps):
-        for word, act in (("push", step.push), ("stream", step.stream)):
+        for word, act in (("push", step.push), ("stream", step.stream), ("reset", step.reset)):
             if act is not None:
                 yield ("steps", place, word, "from"), act.from_
     for place, hop in enumerate(scenario.steady.http if scenario.steady else ()):
@@ -301,7 +323,10 @@ def _phones_named(scenario: Scenario) -> Iterator[tuple[Where, str]]:
             (("steps", place, "browse"), step.browse and step.browse.phones),
             (("steps", place, "push"), step.push and step.push.phones),
             (("steps", place, "stream"), step.stream and step.stream.phones),
+            (("steps", place, "reset"), step.reset and step.reset.phones),
         ):
             if isinstance(phones, tuple):
                 for index, phone in enumerate(phones):
                     yield (*where, "phones", index), phone
+        if step.keys is not None:
+            yield ("steps", place, "keys", "phone"), step.keys.phone

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -31,6 +30,7 @@ from testbed.dscp import code_point
 from testbed.duration import MAX_S, Duration, DurationField, PositiveDuration, parse_duration
 from testbed.errors import UsageError
 from testbed.faults.base import Fault
+from testbed.lists import ONE_OR_MORE
 from testbed.page import CLAIM_NAMES
 from testbed.profile import PROFILES, Profile
 
@@ -50,10 +50,6 @@ PHONE_SERVICE_SITE = "http://${BED_PREFIX}.1.2/"
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 def _end(value: Any) -> Any:
@@ -102,6 +98,8 @@ Phones = Annotated[Literal["all"] | tuple[str, ...], Field(union_mode="left_to_r
 
 class _OneKind(_Strict):
     """A mapping with one key, the kind; ``scenario_model`` makes subclasses with one field for each kind there is."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     @model_validator(mode="before")
     @classmethod
@@ -197,7 +195,7 @@ class Push(_Strict):
     """A web host pushes to every phone: one to three URLs or URIs of a phone, executed if its authentication URL lets them pass."""
 
     from_: HostName = Field(alias="from")
-    urls: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=3)]
+    urls: Annotated[tuple[str, ...], *ONE_OR_MORE, Field(min_length=1, max_length=3)]
     priority: Annotated[int, Field(ge=0, le=2, strict=True)] = 0
     phones: Phones = "all"
 
@@ -213,6 +211,21 @@ class Stream(_Strict):
     phones: Phones = "all"
 
 
+class Keys(_Strict):
+    """Keys of one phone, one after the other, as `testbed phone press` has them; each must do something."""
+
+    phone: HostName
+    press: Annotated[tuple[str, ...], *ONE_OR_MORE, Field(min_length=1, max_length=20)]
+
+
+class Reset(_Strict):
+    """Call control ``from`` resets phones that are registered there, as an administrator does: they boot anew, and read their
+    configuration again."""
+
+    from_: HostName = Field(alias="from")
+    phones: Phones = "all"
+
+
 Hop = Annotated[str, Field(pattern=r"^[^\s>]+ ?-> ?[^\s>]+$")]
 """``client->slb``: each side is a host, a role, or ``phones``."""
 
@@ -221,11 +234,11 @@ class Steady(_Strict):
     """What steady means for this bed, besides that its hosts run and its phones are at their primary: for the time ``for`` nothing but
     answers came over each hop of ``http``, as the captures show it."""
 
-    http: Annotated[tuple[Hop, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    http: Annotated[tuple[Hop, ...], *ONE_OR_MORE, Field(min_length=1)]
     for_: PositiveDuration = Field(default=parse_duration("1s"), alias="for")
 
 
-ACTS = ("inject", "press", "browse", "call", "push", "stream")
+ACTS = ("inject", "press", "browse", "call", "push", "stream", "reset", "keys")
 """What a step can do, one of them each."""
 
 
@@ -245,11 +258,13 @@ class Step(_Strict):
     every: PositiveDuration | None = None
     times: Annotated[int, Field(ge=1, le=MAX_TIMES, strict=True)] | None = None
     until: End | None = None
-    press: Annotated[tuple[Key, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    press: Annotated[tuple[Key, ...], *ONE_OR_MORE, Field(min_length=1)] | None = None
     browse: Browse | None = None
     call: Call | None = None
     push: Push | None = None
     stream: Stream | None = None
+    reset: Reset | None = None
+    keys: Keys | None = None
     phones: Phones | None = None
 
     @model_validator(mode="after")
@@ -258,11 +273,15 @@ class Step(_Strict):
         if len(acts) > 1:
             raise ValueError(f"{' and '.join(acts)} are two acts: write two steps")
         if not acts and self.at is None and self.after is None:
-            raise ValueError("does nothing: write inject, press, browse, call, push or stream, or at or after to wait")
+            raise ValueError(
+                "does nothing: write inject, press, browse, call, push, stream, reset or keys, or at or after to wait"
+            )
         if self.inject is None and (words := self._words("for", "every", "times", "until")):
             raise ValueError(f"{words} belongs to a fault (browse and call have a `for` of their own, inside)")
         if self.phones is not None and self.press is None:
-            raise ValueError("phones belongs to press (browse, push and stream have a `phones` of their own, inside)")
+            raise ValueError(
+                "phones belongs to press (browse, push, stream and reset have a `phones` of their own, inside)"
+            )
         return self
 
     @model_validator(mode="after")
@@ -283,7 +302,7 @@ class Step(_Strict):
 
     @property
     def action(self) -> str:
-        """inject, press, browse, call, push, stream or wait."""
+        """inject, press, browse, call, push, stream, reset, keys or wait."""
         return next((word for word in ACTS if getattr(self, word) is not None), "wait")
 
 

@@ -25,6 +25,8 @@ STYLES = {
     "exited": "red",
     "paused": "yellow",
     "ok": "green",
+    "UP": "green",
+    "DOWN": "red",
     "missing": "red",
 }
 
@@ -45,6 +47,11 @@ def rows(
 def table(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[str] | None = None) -> None:
     """A table with one column for each key; as wide as it needs to be where nobody looks (a pipe, a CI log)."""
     console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(grid(records, title, columns))
+
+
+def grid(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[str] | None = None) -> Table:
+    """The same table, for what prints it by itself."""
     columns = list(columns or (records[0] if records else ()))
     shown = Table(
         title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold"
@@ -53,12 +60,21 @@ def table(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[st
         shown.add_column(column.replace("_", " ").upper(), overflow="fold")
     for record in records:
         shown.add_row(*(_cell(record.get(column)) for column in columns))
-    console.print(shown)
+    return shown
 
 
 def _cell(value: Any) -> Text:
-    text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = _words(value)
     return Text(text, style=STYLES.get(text.split(" ")[0], ""))
+
+
+def _words(value: Any) -> str:
+    """Lists and mappings as people write them; nothing for what is not there."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return "" if value is None else str(value)
 
 
 def progress() -> Any:

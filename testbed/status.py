@@ -7,9 +7,12 @@ from typing import Any
 
 from testbed import claims, journal, show, state
 from testbed.bed import Bed
-from testbed.engine import containers
+from testbed.engine import containers, slb_stats
 from testbed.errors import BedError, UsageError
 from testbed.topology import Role
+
+SERVER_COLUMNS = ("slb", "backend", "server", "status", "sessions_total", "retries", "redispatches")
+"""In a table; JSON has the errors too."""
 
 
 def hosts(bed: Bed) -> list[dict[str, Any]]:
@@ -24,6 +27,13 @@ def hosts(bed: Bed) -> list[dict[str, Any]]:
             "image": host.image,
         }
         for host in bed.topology.hosts
+    ]
+
+
+def servers(bed: Bed) -> list[dict[str, Any]]:
+    """One record a server behind an SLB, as HAProxy itself says: up or down, and what it counted."""
+    return [
+        {"slb": slb.name, **row} for slb in bed.topology.with_role(Role.SLB) for row in slb_stats.read(bed, slb.name)
     ]
 
 
@@ -64,14 +74,16 @@ def host_of(bed: Bed, device: str) -> str:
 
 
 def print_status(bed: Bed, output: str) -> None:
-    """Hosts and phones: two tables, or one JSON object."""
-    host_rows, phone_rows = hosts(bed), phones(bed)
+    """Hosts, the SLBs' servers and phones: a table each, or one JSON object."""
+    host_rows, server_rows, phone_rows = hosts(bed), servers(bed), phones(bed)
     if output == "table":
         show.table(host_rows, f"bed {bed.topology.bed}: hosts in {bed.topology.prefix}")
+        if server_rows:
+            show.table(server_rows, "\nservers of the SLB", columns=SERVER_COLUMNS)
         if phone_rows:
             show.table(phone_rows, "\nphones")
     else:
-        show.rows([{"bed": bed.topology.bed, "hosts": host_rows, "phones": phone_rows}], output)
+        show.rows([{"bed": bed.topology.bed, "hosts": host_rows, "servers": server_rows, "phones": phone_rows}], output)
 
 
 def beds() -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from testbed.injector import Injected
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
 from testbed.sccp.service import line_number
-from testbed.scenario_model import Browse, Call, Push, Scenario, Stream
+from testbed.scenario_model import Browse, Call, Keys, Push, Reset, Scenario, Stream
 from testbed.schedule import Act, Heal, Note, Order, Schedule
 from testbed.topology import Role
 
@@ -120,6 +120,10 @@ class Steps:
             self._push(step.push)
         elif step.stream is not None:
             self._stream(step.stream)
+        elif step.reset is not None:
+            self._reset(step.reset)
+        elif step.keys is not None:
+            self._keys(step.keys)
         return began_s
 
     def _heal(self, heal: Heal) -> float:
@@ -156,6 +160,22 @@ class Steps:
         duration_s, tos = stream.for_.seconds(self._timers), tos_of(code_point(stream.mark))
         self._ask_web_host(stream, op="stream", scheme=stream.scheme, duration_s=duration_s, tos=tos)
 
+    def _reset(self, reset: Reset) -> None:
+        phones = reset.phones if reset.phones == "all" else list(reset.phones)
+        self._ask({reset.from_: {"op": "reset", "phones": phones}})
+
+    def _keys(self, keys: Keys) -> None:
+        """A key that does nothing is no press: what was meant did not happen."""
+        host = self._bed.topology.host_of(self._bed.topology.phone_address(keys.phone))
+        try:
+            reply = self._bed.ask(host, {"op": "keys", "phone": keys.phone, "keys": list(keys.press)})
+        except EngineError as error:
+            self._bed.record("PressFailed", op="keys", error=error.message.splitlines()[0])
+            return
+        idle = [result["key"] for result in reply["results"] if not result["ok"]]
+        if idle:
+            self._bed.record("PressFailed", op="keys", error=f"{keys.phone}: {', '.join(idle)} did nothing")
+
     def _ask_web_host(self, act: Push | Stream, **request: object) -> None:
         """With the addresses of the phones it is for."""
         topology = self._bed.topology
@@ -182,6 +202,6 @@ class Steps:
         try:
             self._bed.ask_all(requests)
         except EngineError as error:
-            # A phones host that is broken on purpose answers nothing; what was not done is for the checks to judge.
+            # A host that is broken on purpose answers nothing; what was not done is for the checks to judge.
             op = next(iter(requests.values()))["op"]
             self._bed.record("PressFailed", op=op, error=error.message.splitlines()[0])

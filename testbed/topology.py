@@ -2,7 +2,8 @@
 
 Labels of a compose service: ``testbed.role`` (one of Role) or ``testbed.host: "true"`` makes it a host, ``testbed.host: "false"``
 takes it out; ``testbed.rank`` orders call controls and web hosts (0 first); ``testbed.addresses`` are further addresses of its NIC,
-``testbed.prefix`` is the block its phones live in.
+``testbed.prefix`` is the block its phones live in; ``testbed.uplink`` (``2mbit``) makes its link to the network that narrow, with
+what waits queued by its mark, or in one queue (``testbed.uplink-queue: fifo``).
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from typing import Any
 
 from testbed.errors import ScenarioError, UsageError
 from testbed.profile import PROFILES, Profile
+from testbed.rate import parse_rate
 
 LABEL = "testbed."
-LABELS = ("role", "host", "rank", "addresses", "prefix")
+LABELS = ("role", "host", "rank", "addresses", "prefix", "uplink", "uplink-queue")
+UPLINK_QUEUES = ("dscp", "fifo")
+MIN_UPLINK_BIT_S, MAX_UPLINK_BIT_S = 64e3, 1e9
 OWN_LABELS = ("bed", "nic", "workload")
 """What the generated file says of its containers; nobody else does."""
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -48,7 +52,8 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """One simulated machine. ``ours`` is False where the user's own image or configuration runs in it."""
+    """One simulated machine. ``ours`` is False where the user's own image or configuration runs in it; ``uplink_bit_s`` is 0 where its
+    link has no limit, ``uplink_queue`` is dscp or fifo."""
 
     name: str
     role: Role
@@ -60,6 +65,8 @@ class Host:
     phones: int = 0
     first_phone: int = 1
     ours: bool = True
+    uplink_bit_s: float = 0.0
+    uplink_queue: str = "dscp"
 
     @property
     def address(self) -> str:
@@ -184,7 +191,7 @@ def label_problem(labels: Mapping[str, str]) -> tuple[str, str] | None:
     """What is wrong with a service's labels that begin with ``testbed.``, and a hint; None where nothing is."""
     for label, value in labels.items():
         word = label.removeprefix(LABEL)
-        if not label.startswith(LABEL) or (word in LABELS and word not in ("host", "role")):
+        if not label.startswith(LABEL) or (word in LABELS and word not in ("host", "role", "uplink-queue")):
             continue
         if word in OWN_LABELS:
             return f"the label {label} is the test-bed's own", "it puts it on the containers it makes: remove it"
@@ -192,6 +199,8 @@ def label_problem(labels: Mapping[str, str]) -> tuple[str, str] | None:
             return f"unknown label {label!r}", _closest(label, [LABEL + known for known in LABELS], "known labels: ")
         if word == "host" and value.lower() not in _BOOLEANS:
             return f"{label} is {value!r}", "true, yes or 1 makes the service a host; false, no or 0 does not"
+        if word == "uplink-queue" and value not in UPLINK_QUEUES:
+            return f"{label} is {value!r}", "dscp queues by mark, fifo has one queue for all"
         if word == "role" and value not in list(Role):
             return f"unknown role {value!r}", _closest(value, list(Role), "known roles: ")
     return None
@@ -239,12 +248,13 @@ def _host(name: str, service: Mapping[str, Any], file: str, share: tuple[int, in
         capacity = ipaddress.ip_network(phone_prefix).num_addresses - 2 if phone_prefix else 0
         addresses = tuple(str(ipaddress.ip_address(word)) for word in labels.get(LABEL + "addresses", "").split())
         rank = int(labels.get(LABEL + "rank", "0"))
+        uplink_bit_s = _uplink(labels.get(LABEL + "uplink", ""))
     except ValueError as error:
         raise ScenarioError(
             str(error),
             file=file,
             path=path,
-            hint="addresses like 172.26.1.2, prefixes like 172.26.16.0/21, ranks 0, 1, …",
+            hint="addresses like 172.26.1.2, prefixes like 172.26.16.0/21, ranks 0, 1, …, uplinks like 2mbit",
         ) from None
     if share[0] > capacity:
         raise ScenarioError(
@@ -263,7 +273,16 @@ def _host(name: str, service: Mapping[str, Any], file: str, share: tuple[int, in
         phone_prefix=phone_prefix,
         phones=share[0],
         first_phone=share[1],
+        uplink_bit_s=uplink_bit_s,
+        uplink_queue=labels.get(LABEL + "uplink-queue", UPLINK_QUEUES[0]),
     )
+
+
+def _uplink(text: str) -> float:
+    bit_s = parse_rate(text) if text else 0.0
+    if text and not MIN_UPLINK_BIT_S <= bit_s <= MAX_UPLINK_BIT_S:
+        raise ValueError(f"an uplink of {text} is not between 64kbit and 1gbit")
+    return bit_s
 
 
 def _links(name: str, service: Mapping[str, Any], prefix: str, file: str) -> tuple[Link, ...]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from testbed.address_block import FIGURE, AddressBlock
 from testbed.compose_file import active_services
-from testbed.document import Document, Where, read_document
+from testbed.document import Document, Where, known_words, read_document
 from testbed.errors import BedError
 from testbed.overlay import merged_services, without_merge_keys
-from testbed.scenario import LoadedScenario, check_against, load_scenario
+from testbed.scenario import LoadedScenario, check_against, load_scenario, shipped_beds
 from testbed.topology import Topology, is_host, label_problem, labels_of, topology_of
 
 COMPOSE_KEYS = {"services", "networks", "volumes"}
@@ -31,27 +31,38 @@ _VARIABLE = re.compile(
 _REFERENCE = "the compose file reference says what may stand here"
 
 
-def validate_all(files: Iterable[str]) -> tuple[list[str], list[BedError]]:
-    """What validate_file says of each: lines of the good ones, errors of the bad ones."""
+def validate_all(files: Sequence[str]) -> tuple[list[str], list[BedError]]:
+    """What validate_file says of each: lines of the good ones, errors of the bad ones. Overlays are held against the beds among them."""
     good: list[str] = []
     bad: list[BedError] = []
     for file in files:
         try:
-            good.append(validate_file(file))
+            good.append(validate_file(file, beside=files))
         except BedError as error:
             bad.append(error)
     return good, bad
 
 
-def validate_file(file: str) -> str:
-    """One line saying that the file is good; ScenarioError or UsageError otherwise. A bare name is a built-in scenario."""
+def validate_file(file: str, beside: Sequence[str] = ()) -> str:
+    """One line saying that the file is good; ScenarioError or UsageError otherwise. A bare name is a built-in scenario, or a compose
+    file that ships; an overlay is held against the beds that are named ``beside`` it."""
     path = Path(file)
     if not path.suffix:
         return f"{file}: {_scenario(load_scenario(file))}"
-    document = read_document(path)
-    if COMPOSE_KEYS & set(document.value) and "scenario" not in document.value:
-        return f"{file}: {_compose_file(document)}"
+    document = read_document(_found(path))
+    if _is_compose(document):
+        return f"{file}: {_compose_file(document, [other for other in beside if other != file])}"
     return f"{file}: {_scenario(load_scenario(path))}"
+
+
+def _found(path: Path) -> Path:
+    """By path, or else by the name of one that ships, as for `testbed up`."""
+    shipped = shipped_beds() / path
+    return shipped if not path.exists() and shipped.is_file() else path
+
+
+def _is_compose(document: Document) -> bool:
+    return bool(COMPOSE_KEYS & set(document.value)) and "scenario" not in document.value
 
 
 def _scenario(loaded: LoadedScenario) -> str:
@@ -67,17 +78,40 @@ def _scenario(loaded: LoadedScenario) -> str:
     return said
 
 
-def _compose_file(document: Document) -> str:
+def _compose_file(document: Document, beside: Sequence[str]) -> str:
     document = _resolved(document)
     services = merged_services([document.value])
     if words := _compose_only([document]):
         return f"compose file with {_count(len(services), 'service')}; only compose resolves its {words}"
     if not any(is_host(labels_of(service)) for service in services.values()):
         over = f"services {', '.join(services)}" if services else "no service"
-        return f"overlay of {over}; its hosts are those of the file it overlays"
+        bases = [base for base in map(_base, beside) if base is not None]
+        if not bases:
+            return f"overlay of {over}; its hosts are those of the file it overlays, to be named as well"
+        _refuse_strays(document, services, bases)
+        return f"overlay of {over}"
     topology = _topology([document], profile="quick", phones=0)
     hosts = ", ".join(host.name for host in topology.hosts)
     return f"compose file with {_count(len(topology.hosts), 'host')}: {hosts}"
+
+
+def _base(file: str) -> dict[str, dict[str, Any]] | None:
+    """Services of a bed that is named too; None of any other file, whose own errors are said in its own place."""
+    try:
+        document = read_document(_found(Path(file))) if Path(file).suffix else None
+        services = merged_services([document.value]) if document is not None and _is_compose(document) else {}
+        return services if any(is_host(labels_of(service)) for service in services.values()) else None
+    except (BedError, AttributeError, TypeError, ValueError):
+        return None
+
+
+def _refuse_strays(document: Document, services: Mapping[str, Any], bases: Sequence[Mapping[str, Any]]) -> None:
+    """A service that no bed has must come with an image of its own: without one its name is mistyped."""
+    known = sorted({name for base in bases for name in base})
+    for name, service in services.items():
+        if name not in known and not {"image", "build"} & set(service):
+            hint = known_words(name, known) + "; a service of your own needs image or build"
+            raise document.error(f"no service {name!r} in the bed that this overlays", ("services", name), hint=hint)
 
 
 def _count(number: int, noun: str) -> str:
@@ -150,10 +184,27 @@ def _check_service(service: Any, document: Document, where: Where) -> None:
         _must_be(value, (dict, list), document, (*where, key))
         if isinstance(value, list) and not all(isinstance(item, str) for item in value):
             raise document.error("must be a list of words", (*where, key), hint=_REFERENCE)
+    _refuse_missing_mounts((service or {}).get("volumes"), document, (*where, "volumes"))
     for name, options in _items((service or {}).get("networks")):
         _must_be(options, dict, document, (*where, "networks", name))
     if problem := label_problem(labels_of(service or {})):
         raise document.error(problem[0], (*where, "labels"), hint=problem[1])
+
+
+def _refuse_missing_mounts(volumes: Any, document: Document, where: Where) -> None:
+    """The engine would make an empty folder of what is not there, and the host would come up without its files."""
+    for place, volume in enumerate(volumes if isinstance(volumes, list) else ()):
+        is_long = isinstance(volume, dict)
+        source = volume.get("source") if is_long and volume.get("type") == "bind" else volume
+        text = source.partition(":")[0] if isinstance(source, str) else ""
+        folder = Path(document.file).parent
+        is_relative = text.startswith(".") or (is_long and bool(text) and not text.startswith(("/", "~", "$")))
+        if is_relative and not (folder / text).exists():
+            raise document.error(
+                f"there is no {text} beside this file",
+                (*where, place),
+                hint="a relative path is relative to the compose file",
+            )
 
 
 def _items(value: Any) -> Iterable[tuple[str, Any]]:

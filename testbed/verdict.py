@@ -42,6 +42,19 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def passed(self) -> bool:
+        """Shown to be as it should; INCONCLUSIVE is not."""
+        return self.status is Status.PASS
+
+    def __str__(self) -> str:
+        """In words, with what proves it."""
+        proof = [
+            f"\n  {item.text}" + (f" [{item.capture} frame {item.frame}]" if item.capture else "")
+            for item in self.evidence
+        ]
+        return f"{self.status.name} {self.check}: {self.summary}{''.join(proof)}"
+
     def to_json(self) -> dict[str, Any]:
         """JSON values only; equal verdicts give equal objects, which is how a re-judged run is compared."""
         return {

@@ -10,7 +10,7 @@ import ipaddress
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -234,11 +234,19 @@ class Recording:
                 instants = {"began_s": T0 + at_s, "effect_s": T0 + at_s + 0.05}
                 self.event(at_s + 0.06, "testbed", name, **common, **instants)
 
+    def _counted(self, event: Event) -> Event:
+        """The end of a capture says how many packets it holds, where the story does not say otherwise."""
+        wire = self.wires.get(str(event.get("capture")))
+        if event.name != "CaptureStopped" or wire is None or "captured" in event.data:
+            return event
+        return replace(event, data={**event.data, "captured": len(wire.frames)})
+
     def write(self, path: Path, *, pcap: Callable[[str, Wire], bytes] = lambda _, wire: wire.pcap()) -> Run:
         """The folder, opened."""
         (path / "captures").mkdir(parents=True)
         (path / "scenario.yaml").write_text(self.scenario, encoding="utf-8")
         (path / "topology.json").write_text(json.dumps(self.topology.to_json()), encoding="utf-8")
+        self.events = [self._counted(event) for event in self.events]
         lines = [event.to_json() for event in self.events]
         (path / "history.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.rows:

@@ -2,66 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import show
 from testbed.audit import report
+from testbed.audit.folders import captures_of
 from testbed.audit.judge import judge, nearest, numbered
+from testbed.audit.request import Request, keep_captures
 from testbed.audit.survey import Survey, survey
+from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
 from testbed.packets.file import in_order_of_time, open_capture
 from testbed.verdict import Status, Verdict, worst
 
 if TYPE_CHECKING:
+    from testbed.audit.compare import Comparison
+    from testbed.audit.ladder import Ladder
     from testbed.policy import Policy
 
 _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUSIVE: EXIT_INCONCLUSIVE}
 
 
-def run(files: Sequence[Path], *, policy_name: str | None, output: str, list_flows: bool = False) -> int:
+def run(asked: Request) -> int:
     """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet), with one as its verdicts are."""
-    chosen = _policy(policy_name) if policy_name else None
-    ordered = in_order_of_time(files) if len(files) > 1 else files
-    found = survey((open_capture(path) for path in ordered), chosen, list_flows=list_flows)
+    chosen = _policy(asked.policy_name) if asked.policy_name else None
+    found = _followed(asked, chosen) if asked.follow else _read(asked, chosen)
     verdicts = judge(found) if chosen else []
     likeness = None if chosen else nearest(found)
-    if output == "table":
+    if asked.html:
+        from testbed.audit.html_report import survey_page
+
+        name, ladders = chosen.name if chosen else "", list(_ladders(asked))
+        _write(asked.html, survey_page(found, verdicts, likeness, policy=name, ladders=ladders))
+    if asked.learn:
+        _learn(found, asked.learn)
+    if asked.output == "table":
         _print(found, verdicts)
         if not chosen:
             for line in report.likeness_lines(likeness):
                 show.note(line)
+    elif asked.output == "junit":
+        _print_junit(verdicts, asked)
     else:
-        show.rows(list(report.records(found, verdicts, likeness)), output)
+        show.rows(list(report.records(found, verdicts, likeness)), asked.output)
     _warn(found)
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
     return EXIT_OK if found.packets else EXIT_NOTHING_RAN
 
 
-def run_hops(files: Sequence[Path], *, policy_name: str | None, output: str) -> int:
-    """The files are captures along a way, in this order. Without a policy the exit status is 0 (5 where no packet is in two of them)."""
-    from testbed.audit.compare import compare, judge_comparison, remark_lines
+def _read(asked: Request, chosen: Policy | None) -> Survey:
+    ordered = in_order_of_time(asked.files) if len(asked.files) > 1 else asked.files
+    captures = (open_capture(path) for path in ordered)
+    timekeeper = Timekeeper() if asked.html else None
+    return survey(captures, chosen, list_flows=asked.list_flows, timekeeper=timekeeper)
 
-    if len(files) < 2:
+
+def _followed(asked: Request, chosen: Policy | None) -> Survey:
+    from testbed.audit.follow import follow
+
+    for_s = _length_s(asked.for_) if asked.for_ else None
+    return follow(asked, chosen, for_s)
+
+
+def _length_s(text: str) -> float:
+    from testbed.duration import parse_duration
+    from testbed.profile import PROFILES
+
+    try:
+        duration = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--for {text}: {error}", hint="for example --for 30s") from None
+    if not duration.amount or duration.unit not in ("ms", "s", "min"):
+        raise UsageError(f"--for {text}: must be a time in ms, s or min", hint="for example --for 30s")
+    return duration.seconds(PROFILES["quick"])
+
+
+def run_hops(asked: Request) -> int:
+    """The files are captures along a way, in this order. Without a policy the exit status is 0 (5 where no packet is in two of them)."""
+    from testbed.audit.compare import compare, judge_comparison
+
+    if asked.learn:
+        raise UsageError("--learn takes captures of one place", hint="leave --hops out")
+    if asked.follow:
+        raise UsageError("--hops compares captures that are whole", hint="follow one of them without --hops")
+    if len(asked.files) < 2:
         raise UsageError("--hops compares captures", hint="give two or more, in the order in which packets pass them")
-    chosen = _policy(policy_name) if policy_name else None
-    found = compare((open_capture(path) for path in files), chosen)
+    chosen = _policy(asked.policy_name) if asked.policy_name else None
+    found = compare((open_capture(path) for path in asked.files), chosen, over_time=asked.html is not None)
     verdicts = judge_comparison(found) if chosen else []
-    if output == "table":
-        if found.hops:
-            show.table([report.hop_row(hop) for hop in found.hops], "")
-        for line, _, _ in remark_lines(found.hops) if not chosen else ():
-            show.note(line)
-        for line in report.apart_lines(found.apart):
-            show.note(line)
-        _print_verdicts(verdicts)
+    if asked.html:
+        from testbed.audit.html_report import comparison_page
+
+        _write(asked.html, comparison_page(found, verdicts, policy=chosen.name if chosen else ""))
+    if asked.output == "table":
+        _print_hops(found, verdicts)
+    elif asked.output == "junit":
+        _print_junit(verdicts, asked)
     else:
         records = [{"kind": "hop", **report.hop_row(hop)} for hop in found.hops]
         records += [{"kind": "apart", **report.apart_row(apart)} for apart in found.apart]
-        show.rows([*records, *map(report.verdict_record, verdicts)], output)
+        show.rows([*records, *map(report.verdict_record, verdicts)], asked.output)
     for one, two, hops in found.pairs:
         if not hops:
             show.warning(f"no packet is in both {one} and {two}")
@@ -74,13 +118,68 @@ def run_hops(files: Sequence[Path], *, policy_name: str | None, output: str) -> 
     return EXIT_OK if found.hops else EXIT_NOTHING_RAN
 
 
-def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str) -> int:
-    """Every SCCP connection of a capture, or those of one phone; exit status 5 where there is none."""
+def _ladders(asked: Request) -> Iterator[Ladder]:
+    """Of what can be read a second time: neither standard input nor what is followed."""
+    from testbed.audit.html_report import MAX_MESSAGES
+    from testbed.audit.ladder import ladders
+
+    if asked.follow or not all(path.is_file() for path in asked.files):
+        return
+    for path in asked.files:
+        yield from ladders(open_capture(path), most=MAX_MESSAGES).every
+
+
+def _print_hops(found: Comparison, verdicts: Sequence[Verdict]) -> None:
+    from testbed.audit.compare import remark_lines
+
+    if found.hops:
+        show.table([report.hop_row(hop) for hop in found.hops], "")
+    for line, _, _ in remark_lines(found.hops) if not verdicts else ():
+        show.note(line)
+    for line in report.apart_lines(found.apart):
+        show.note(line)
+    _print_verdicts(verdicts)
+
+
+def _print_junit(verdicts: Sequence[Verdict], asked: Request) -> None:
+    from testbed.audit.junit import junit
+
+    show.note(junit(verdicts, suite=f"testbed audit --policy {asked.policy_name}").rstrip())
+
+
+def _learn(found: Survey, file: Path) -> None:
+    from testbed.audit.learn import learned
+
+    text = learned(found)
+    if text is None:
+        show.warning(f"nothing is learned, {file} is not written: no packet is of a class that a policy names")
+        return
+    _write(file, text)
+    show.say(f"next: `testbed audit PCAP --policy {file}` judges by it")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}", hint="name a file in a folder that is there") from None
+    show.say(f"written: {file}")
+
+
+def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str, svg: Path | None = None) -> int:
+    """Every SCCP connection of a capture, or those of one phone; exit status 5 where there is none. ``svg``: a file for the picture."""
     from testbed.audit.ladder import ladders, lines, of_device
 
-    capture = open_capture(file)
+    (path,) = captures_of([file])
+    if svg:
+        keep_captures(svg, [path])
+    capture = open_capture(path)
     found = ladders(capture)
     chosen = of_device(found.every, device) if device else list(found.every)
+    if svg:
+        from testbed.audit.ladder_svg import document
+
+        _write(svg, document(chosen, keepalives=keepalives))
     if output == "table":
         for place, ladder in enumerate(chosen):
             if place:

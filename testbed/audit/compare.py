@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from testbed.audit.hops import Apart, Hop, hops_between, only_at
 from testbed.audit.judge import judge
 from testbed.audit.survey import Survey, Surveyor
+from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS, Trace, trace_of
 from testbed.dscp import name_of
 from testbed.packets.file import CaptureFile
@@ -33,15 +34,15 @@ class Comparison:
         return [hop for _, _, hops in self.pairs for hop in hops]
 
 
-def compare(captures: Iterable[CaptureFile], policy: Policy | None = None) -> Comparison:
-    """Two traces at most are held at a time."""
+def compare(captures: Iterable[CaptureFile], policy: Policy | None = None, *, over_time: bool = False) -> Comparison:
+    """Two traces at most are held at a time. ``over_time``: the surveys have timelines."""
     surveys: list[tuple[str, Survey]] = []
     pairs: list[tuple[str, str, tuple[Hop, ...]]] = []
     cut: list[str] = []
     apart: list[Apart] = []
     before: Trace | None = None
     for capture in captures:
-        surveyor = Surveyor(policy)
+        surveyor = Surveyor(policy, Timekeeper() if over_time else None)
         trace = trace_of(surveyor, capture)
         surveys.append((capture.file, surveyor.survey()))
         if trace.cut:

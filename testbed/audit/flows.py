@@ -15,6 +15,7 @@ from testbed.audit.lanes import ICMPS, RESET, Index, Lanes
 from testbed.audit.signalling import Signalling
 from testbed.packets import TCP, UDP, Mask, endpoint
 from testbed.packets.classes import SERVER_PORTS, TFTP_PORT
+from testbed.packets.fetch import mixed
 from testbed.packets.tunnel import VXLAN_PORT
 
 if TYPE_CHECKING:
@@ -185,28 +186,19 @@ class _Sorting:
         requests, responses = self._of_flow(self._content.requests), self._of_flow(self._content.responses)
         asking, answering = requests > responses, responses > requests
         # The other direction of such a flow may hold no first word, or no payload at all.
-        servers = np.unique(
-            np.concatenate(
-                [self._pairs(self._target, self._source)[asking], self._pairs(self._source, self._target)[answering]]
-            )
-        )
-        self._mark(
-            Traffic.HTTP,
-            up=tcp & np.isin(self._pairs(self._target, self._source), servers),
-            down=tcp & np.isin(self._pairs(self._source, self._target), servers),
-        )
+        to_target, to_source = mixed(self._target, self._source), mixed(self._source, self._target)
+        servers = np.unique(np.concatenate([to_target[asking], to_source[answering]]))
+        self._mark(Traffic.HTTP, up=tcp & np.isin(to_target, servers), down=tcp & np.isin(to_source, servers))
         self._between(Traffic.HTTP, tcp & (self._traffic != Traffic.HTTP), "http")
 
-    @staticmethod
-    def _pairs(server: npt.NDArray[np.uint64], client: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        mixed: npt.NDArray[np.uint64] = server * np.uint64(0xBF58476D1CE4E5B9) ^ client * np.uint64(0x94D049BB133111EB)
-        return mixed
-
     def _cause(self) -> npt.NDArray[np.uint8]:
+        """What names a port tells more than what names two hosts."""
         cause = np.zeros(len(self._flow), np.uint8)
+        hosts = mixed(endpoint(self._src, np.zeros_like(self._sport)), endpoint(self._dst, np.zeros_like(self._dport)))
+        to_chosen_port = np.isin(hosts, np.array([*self._signalling.from_service], np.uint64))
         for traffic, below in ((Traffic.RTP, 0), (Traffic.RTCP, 1)):
             mask = self._traffic == traffic
-            cause[mask] = _UNEXPLAINED
+            cause[mask] = np.where(to_chosen_port[mask], _SERVICE, _UNEXPLAINED)
             target = endpoint(self._dst, self._dport - np.uint16(below))
             for number, names in (
                 (_CALL_CONTROL, self._signalling.by_call_control),

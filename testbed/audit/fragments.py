@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.packets import TCP, UDP, Packets
-from testbed.packets.fetch import Fetch
+from testbed.packets.fetch import mixed
 
 MAX_REMEMBERED = 1 << 14
 """First fragments of earlier blocks, in case the others come in the next one."""
-_MORE = 0x2000
 
 Keys = npt.NDArray[np.uint64]
 
@@ -43,8 +42,7 @@ class Fragments:
 
     def _remember(self, packets: Packets, index: npt.NDArray[np.int64]) -> bool:
         """The first fragments among these; whether any is known now."""
-        flags = Fetch(packets.data).u16(packets.ip_at[index] + 6) if len(index) else np.zeros(0, np.uint16)
-        first = index[flags & _MORE > 0]
+        first = index[packets.more_fragments(index)] if len(index) else index
         if len(first):
             ports = packets.sport[first].astype(np.uint64) << np.uint64(16) | packets.dport[first]
             # Of one key that comes twice the newer one counts: unique keeps the first of the reversed.
@@ -59,5 +57,4 @@ def _keys(packets: Packets, index: npt.NDArray[np.int64]) -> Keys:
     """Source, destination, identification and protocol as one number (RFC 791)."""
     addresses = packets.src[index].astype(np.uint64) << np.uint64(32) | packets.dst[index]
     rest = packets.ip_id[index].astype(np.uint64) << np.uint64(8) | packets.proto[index]
-    mixed: Keys = addresses * np.uint64(0xBF58476D1CE4E5B9) ^ rest * np.uint64(0x94D049BB133111EB)
-    return mixed
+    return mixed(addresses, rest)

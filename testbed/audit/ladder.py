@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 from testbed.audit.media import WIDE_ADDRESSES_FROM
 from testbed.errors import ProtocolError, UsageError
-from testbed.packets import address_text
+from testbed.packets import Mask, Packets, address_text
 from testbed.packets.file import CaptureFile
 from testbed.packets.sccp import KEEPALIVE, KEEPALIVE_ACK, SCCP_PORT, Message, messages_of, sccp_mask
 from testbed.packets.tcp import Flow, Half, Halves, Mark
@@ -53,14 +53,24 @@ class Ladders:
     cut: bool
 
 
-def ladders(capture: CaptureFile) -> Ladders:
-    """All connections of a capture to port 2000."""
+def ladders(capture: CaptureFile, *, most: int = MAX_SEGMENTS) -> Ladders:
+    """All connections of a capture to port 2000, read until there were more than ``most`` segments."""
+    return ladders_of(capture.blocks(), most=most)
+
+
+def ladders_of(
+    blocks: Iterable[Packets], only: Callable[[Packets], Mask] | None = None, *, most: int = MAX_SEGMENTS
+) -> Ladders:
+    """The same of packets that were read already; ``only``: which of them are meant."""
     halves, count = Halves(), 0
-    for packets in capture.blocks():
+    for packets in blocks:
         mask = sccp_mask(packets) & (packets.version == 4) & ~packets.later
-        if count < MAX_SEGMENTS:
-            halves.add_all(packets, mask)
+        if only is not None:
+            mask &= only(packets)
+        halves.add_all(packets, mask)
         count += int(mask.sum())
+        if count > most:
+            break
     by_connection: dict[tuple[Flow, int], list[tuple[bool, Half]]] = {}
     for half in halves.every:
         half.skip_gaps()
@@ -68,7 +78,7 @@ def ladders(capture: CaptureFile) -> Ladders:
         by_connection.setdefault((half.flow if up else half.reverse, half.connection), []).append((up, half))
     found = [_ladder(flow, parts) for (flow, _), parts in by_connection.items()]
     with_rungs = [one for one in found if one.rungs]
-    return Ladders(every=tuple(sorted(with_rungs, key=lambda one: one.rungs[0].time_s)), cut=count > MAX_SEGMENTS)
+    return Ladders(every=tuple(sorted(with_rungs, key=lambda one: one.rungs[0].time_s)), cut=count > most)
 
 
 def _ladder(flow: Flow, parts: Sequence[tuple[bool, Half]]) -> Ladder:
@@ -142,6 +152,18 @@ def _is_certain(known: object, message: Message) -> bool:
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | int)
+
+
+def shortened(every: Sequence[Ladder], *, messages: int) -> tuple[list[Ladder], int]:
+    """As many connections, and of the last one as many messages, as have so many together, keepalives aside; how many are left out."""
+    kept: list[Ladder] = []
+    shown = [ladder.shown(keepalives=False) for ladder in every]
+    left = messages
+    for ladder, rungs in zip(every, shown, strict=True):
+        if left > 0 and rungs:
+            kept.append(ladder if len(rungs) <= left else replace(ladder, rungs=tuple(rungs[:left])))
+            left -= len(rungs)
+    return kept, max(0, sum(map(len, shown)) - messages)
 
 
 def of_device(found: Sequence[Ladder], device: str) -> list[Ladder]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.packets import RST, SYN, TCP, UDP, Packets, address_text
+from testbed.packets.fetch import Fetch, Words, mixed
 
 MAX_LANES = 1 << 18
 """More are those of a scan or an attack. What comes then is still counted by protocol, mark and the ports that tell a class, but no
@@ -28,7 +29,6 @@ _FLOW_BITS = np.uint64(0xF << 52 | 0xFF << 32 | 0xFFFFFFFF)
 _FOLDED_PORTS = np.array([69, 80, 2000, 8080], np.uint16)
 
 Index = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 
 
 class Columns:
@@ -222,7 +222,7 @@ def _keys(packets: Packets) -> tuple[Words, Words, Words, Words]:
     low = packets.sport.astype(np.uint32) << 16 | packets.dport
     icmp = np.flatnonzero(np.isin(packets.proto, ICMPS) & ~packets.later & (packets.payload_len > 0))
     if len(icmp):
-        low[icmp] = np.frombuffer(packets.data, np.uint8)[packets.payload_at[icmp]]
+        low[icmp] = Fetch(packets.data).u8(packets.payload_at[icmp])
     stray = np.flatnonzero(packets.version == 0)
     if len(stray):
         low[stray] = packets.ethertype[stray]
@@ -231,11 +231,11 @@ def _keys(packets: Packets) -> tuple[Words, Words, Words, Words]:
 
 
 def hashed(addresses: Words, word: Words) -> Words:
-    """Odd multipliers of splitmix64."""
-    mixed = addresses * np.uint64(0xBF58476D1CE4E5B9) ^ word * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= np.uint64(0x9E3779B97F4A7C15)
-    return mixed
+    """Mixed so well that the uppermost bits alone tell most of them apart."""
+    number = mixed(addresses, word)
+    number ^= number >> np.uint64(29)
+    number *= np.uint64(0x9E3779B97F4A7C15)
+    return number
 
 
 def _slots(addresses: Words, word: Words, size: int) -> Index:

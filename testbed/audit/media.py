@@ -26,6 +26,7 @@ Endpoint = tuple[str, int]
 PUSH_PATH = b"POST /CGI/Execute"
 _RTP_URI = re.compile(rb"RTP(M?)([RT])x:((?:\d{1,3}\.){3}\d{1,3}):(\d{1,5})")
 
+_PORTLESS_URI = re.compile(rb"RTPRx:((?:\d{1,3}\.){3}\d{1,3})(?!:\d|[\d.])")
 
 NAMING_BYTES = 48
 """What of a body ``endpoint_of`` looks at, at most."""
@@ -58,13 +59,28 @@ def _address(body: bytes, at: int, version: int) -> Endpoint | None:
 
 def pushed_endpoints(request: bytes, phone: str) -> Iterator[Endpoint]:
     """Where RTP goes because of this POST to /CGI/Execute of a phone: to the phone for RTPRx, to the URI's address for the others. An RTPRx
-    without a port lets the phone choose one, which nobody sees."""
-    _, _, body = request.partition(b"\r\n\r\n")
-    for multicast, way, address, port in _RTP_URI.findall(unquote_to_bytes(body.replace(b"+", b" "))):
-        try:
-            named = str(ipaddress.IPv4Address(address.decode("ascii")))
-        except ValueError:
-            continue
+    without a port names no endpoint: see ``pushed_sources``."""
+    for multicast, way, address, port in _RTP_URI.findall(_form(request)):
+        named = _ipv4(address)
         to = phone if way == b"R" and not multicast else named
-        if 0 < int(port) < 1 << 16:
+        if named and 0 < int(port) < 1 << 16:
             yield to, int(port)
+
+
+def pushed_sources(request: bytes) -> Iterator[str]:
+    """From where this POST lets a phone play at a port that the phone chooses (RTPRx without one). The phone says which in its answer, in
+    a form that no source lays down, so all that comes from there is the service's, unless call control named it."""
+    yield from filter(None, map(_ipv4, _PORTLESS_URI.findall(_form(request))))
+
+
+def _form(request: bytes) -> bytes:
+    """The body, its letters as they were before they were put into a form."""
+    return unquote_to_bytes(request.partition(b"\r\n\r\n")[2].replace(b"+", b" "))
+
+
+def _ipv4(address: bytes) -> str:
+    """As people write it; "" where it is none."""
+    try:
+        return str(ipaddress.IPv4Address(address.decode("ascii")))
+    except ValueError:
+        return ""

@@ -27,11 +27,11 @@ def group_row(group: Group) -> dict[str, Any]:
         "packets": group.summary.packets,
         "bytes": group.summary.bytes,
         "marks": counts_text(group.summary.counts) if group.traffic != "not ip" else "",
-        "note": "; ".join(_notes(group)),
+        "note": "; ".join(notes(group)),
     }
 
 
-def _notes(group: Group) -> Iterator[str]:
+def notes(group: Group) -> Iterator[str]:
     """What the marks alone do not say."""
     summary = group.summary
     if group.traffic == "not ip":

@@ -12,9 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.audit.lanes import Columns, Index
-from testbed.audit.media import MEDIA_IDS, NAMING_BYTES, PUSH_PATH, Endpoint, endpoint_of, pushed_endpoints
+from testbed.audit.media import (
+    MEDIA_IDS,
+    NAMING_BYTES,
+    PUSH_PATH,
+    Endpoint,
+    endpoint_of,
+    pushed_endpoints,
+    pushed_sources,
+)
 from testbed.audit.sccp_steps import step_through
 from testbed.packets import SYN, TCP, Packets, endpoint_number
+from testbed.packets.fetch import mixed
 from testbed.packets.sccp import MessageReader
 from testbed.packets.tcp import Half
 
@@ -59,7 +68,8 @@ class _Stream:
 
 
 class Signalling:
-    """``by_call_control`` and ``by_service`` hold what was named, as numbers of ``endpoint_number``."""
+    """``by_call_control`` and ``by_service`` hold what was named, as numbers of ``endpoint_number``; ``from_service`` pairs of a source and
+    a phone whose port nobody named, as numbers that ``mixed`` makes of endpoints with port 0."""
 
     def __init__(self, sccp_ports: npt.NDArray[np.bool_]) -> None:
         self._ports = sccp_ports
@@ -67,6 +77,7 @@ class Signalling:
         """By flow."""
         self.by_call_control: set[int] = set()
         self.by_service: set[int] = set()
+        self.from_service: set[int] = set()
 
     def add(self, packets: Packets, lane: Index, columns: Columns, posts: Index, flows: int) -> None:
         """A block whose packets are in these lanes, of ``flows`` flows; ``posts`` are the packets that begin with a POST."""
@@ -105,11 +116,17 @@ class Signalling:
             if named := stream.add(seq, bytes(packets.data[first:last])):
                 self._name(self.by_call_control, (endpoint_number(*one) for one in named))
             if stream.push is not None and _is_whole(stream.push):
-                pushed = pushed_endpoints(bytes(stream.push), packets.addresses(place)[1])
-                self._name(self.by_service, (endpoint_number(*one) for one in pushed))
+                self._take_push(bytes(stream.push), packets.addresses(place)[1])
                 del self._streams[key]
             elif stream.is_idle:
                 del self._streams[key]
+
+    def _take_push(self, push: bytes, phone: str) -> None:
+        self._name(self.by_service, (endpoint_number(*one) for one in pushed_endpoints(push, phone)))
+        to = np.array([endpoint_number(phone, 0)], np.uint64)
+        for source in pushed_sources(push):
+            pair = mixed(np.array([endpoint_number(source, 0)], np.uint64), to)
+            self._name(self.from_service, set(pair.tolist()))
 
     def _open(self, key: int, seq: int, *, is_push: bool) -> _Stream:
         """The one that was opened first makes room."""

@@ -16,6 +16,7 @@ from testbed.audit.lanes import Index, Lanes
 from testbed.audit.match import matching
 from testbed.audit.signalling import Signalling
 from testbed.audit.summary import FlowSummary, Summarizer, Summary
+from testbed.audit.timeline import Timekeeper, Timeline
 from testbed.packets import Packets
 from testbed.packets.file import CaptureFile
 from testbed.packets.tunnel import inner_packets
@@ -70,48 +71,73 @@ class Survey:
     """Where they were asked for."""
     named: Mapping[str, int] = field(default_factory=dict)
     """How many RTP endpoints each cause named."""
+    timeline: Timeline | None = None
+    """Where it was asked for, and there were packets."""
 
     @property
     def packets(self) -> int:
         return sum(source.frames for source in self.sources)
 
 
-class Surveyor:
-    """Takes files one after another; ``survey`` is what they hold together."""
+class _Reading:
+    """One file on its way through the survey."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, capture: CaptureFile) -> None:
+        self._capture = capture
+        self._times: list[float] = []
+        self._backwards = 0
+
+    def add(self, packets: Packets) -> None:
+        """A block of it."""
+        time_s, times = packets.time_s, self._times
+        self._backwards += int(np.sum(np.diff(time_s) < 0))
+        self._backwards += bool(times) and bool(time_s[0] < times[-1])
+        self._times = [*times[:1], float(time_s[0]), float(time_s[-1])]
+
+    def source(self) -> Source:
+        """As far as it was read."""
+        capture = self._capture
+        return Source(
+            file=capture.file,
+            frames=capture.frames,
+            began_s=self._times[0] if self._times else None,
+            ended_s=self._times[-1] if self._times else None,
+            backwards=self._backwards,
+            truncated=capture.truncated,
+            damage=capture.damage,
+            skipped=_sorted(capture.skipped),
+        )
+
+
+class Surveyor:
+    """Takes files one after another; ``survey`` is what they hold together. ``timekeeper`` counts marks over time too."""
+
+    def __init__(self, policy: Policy | None = None, timekeeper: Timekeeper | None = None) -> None:
         self._policy = policy
         self._ports = class_ports(policy)
         self.lanes, self._content = Lanes(), Content()
         self._signalling = Signalling(self._ports["sccp"])
         self._fragments = Fragments()
-        self._sources: list[Source] = []
+        self._readings: list[_Reading] = []
+        self._timekeeper = timekeeper
         self.files: list[str] = []
 
     def read(self, capture: CaptureFile, keep: Keep | None = None) -> None:
         """All of a file, block by block; ``keep`` is shown each block and the lanes of its packets."""
-        times: list[float] = []
-        backwards = 0
+        for _ in self.reading(capture, keep):
+            pass
+
+    def reading(self, capture: CaptureFile, keep: Keep | None = None) -> Iterator[None]:
+        """The same, with a pause behind each block: ``survey`` then is of what was read so far."""
+        reading = _Reading(capture)
+        self._readings.append(reading)
         self.files.append(capture.file)
         for packets in capture.blocks():
             lane = self.add(packets)
             if keep:
                 keep(packets, lane)
-            backwards += int(np.sum(np.diff(packets.time_s) < 0))
-            backwards += bool(times) and packets.time_s[0] < times[-1]
-            times = [*times[:1], float(packets.time_s[0]), float(packets.time_s[-1])]
-        self._sources.append(
-            Source(
-                file=capture.file,
-                frames=capture.frames,
-                began_s=times[0] if times else None,
-                ended_s=times[-1] if times else None,
-                backwards=backwards,
-                truncated=capture.truncated,
-                damage=capture.damage,
-                skipped=_sorted(capture.skipped),
-            )
-        )
+            reading.add(packets)
+            yield
 
     def add(self, packets: Packets) -> Index:
         """A block; the lane of each of its packets. What is inside VXLAN is counted beside the packets that carry it."""
@@ -122,6 +148,8 @@ class Surveyor:
         return lane
 
     def _add(self, packets: Packets) -> Index:
+        if self._timekeeper:
+            self._timekeeper.add(packets)
         packets = self._fragments.with_ports(packets)
         lane = self.lanes.add(packets, len(self.files) - 1)
         size = len(self.lanes.columns.word)
@@ -139,7 +167,7 @@ class Surveyor:
         summarizer = Summarizer(self.lanes, flows, self.files)
         rules = self._policy.every_rule if self._policy else ()
         return Survey(
-            sources=tuple(self._sources),
+            sources=tuple(reading.source() for reading in self._readings),
             groups=tuple(_groups(flows, summarizer)),
             rules=tuple((rule, summarizer.summary(matching(rule, flows, self.lanes.text))) for rule in rules),
             folded=self.lanes.folded,
@@ -148,6 +176,7 @@ class Surveyor:
                 "call-control": len(self._signalling.by_call_control),
                 "service": len(self._signalling.by_service),
             },
+            timeline=self._timekeeper.timeline() if self._timekeeper else None,
         )
 
 
@@ -164,9 +193,15 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-def survey(captures: Iterable[CaptureFile], policy: Policy | None = None, *, list_flows: bool = False) -> Survey:
+def survey(
+    captures: Iterable[CaptureFile],
+    policy: Policy | None = None,
+    *,
+    list_flows: bool = False,
+    timekeeper: Timekeeper | None = None,
+) -> Survey:
     """What these files hold together."""
-    surveyor = Surveyor(policy)
+    surveyor = Surveyor(policy, timekeeper)
     for capture in captures:
         surveyor.read(capture)
     return surveyor.survey(list_flows=list_flows)

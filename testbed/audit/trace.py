@@ -60,7 +60,7 @@ def trace_of(surveyor: Surveyor, capture: CaptureFile) -> Trace:
         key = _keys(packets, index) ^ flow_key
         lanes.append(lane[index].astype(np.int32))
         parts.append(
-            (key, flow_key, packets.time_s[index], packets.tos[index] >> 2, _ttl(packets, index), packets.frame[index])
+            (key, flow_key, packets.time_s[index], packets.tos[index] >> 2, packets.ttl(index), packets.frame[index])
         )
 
     surveyor.read(capture, keep)
@@ -101,12 +101,6 @@ def _keys(packets: Packets, index: Index) -> Keys:
     for word in range(4):
         key = hashed(key, rows.u64(8 * word, "<") & masks[:, word])
     return key
-
-
-def _ttl(packets: Packets, index: Index) -> npt.NDArray[np.uint8]:
-    """The hop limit of IPv6 is a byte earlier."""
-    at = packets.ip_at[index] + np.where(packets.version[index] == 6, 7, 8)
-    return Fetch(packets.data).u8(at)
 
 
 def _numbered(key: Keys) -> Keys:

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from testbed.checks.base import CheckKind, Params, as_wanted, doubted, unfounded
+from testbed.checks.booted import BOOTED
 from testbed.checks.call_control_kept import CALL_CONTROL_KEPT
 from testbed.checks.capture import CAPTURES
+from testbed.checks.carried import CARRIED
 from testbed.checks.config_kept import CONFIG_KEPT
 from testbed.checks.effects import EFFECTS
+from testbed.checks.every_mark import MARKING
 from testbed.checks.fail_back import RESTORED
 from testbed.checks.heard import HEARD
 from testbed.checks.http import HTTP
@@ -41,16 +44,19 @@ _OWN: tuple[CheckKind, ...] = (
     URLS,
     PUSHED,
     CONFIG_KEPT,
+    BOOTED,
     OUT_OF_SERVICE,
     REDIRECTED,
     RESTORED,
     CALL_CONTROL_KEPT,
     PACKETS,
+    MARKING,
     SERVICE_STREAMS,
     HTTP,
     STREAMS,
     HEARD,
     PRESERVED,
+    CARRIED,
     RECOVERED,
     INVARIANTS,
     STEADY,

@@ -118,9 +118,9 @@ def _problems(run: Run, host: str, packets: Packets | None) -> list[Evidence]:
         event.proves(f"{host}: {event['dropped']} packets dropped") for event in stopped if event["dropped"] != 0
     ]
     problems += [
-        event.proves(f"{host}: {event['captured']} packets were captured, the file holds {len(packets)}")
+        event.proves(f"{host}: {_counted(event['captured'])} captured, the file holds {len(packets)}")
         for event in stopped
-        if event["captured"] is not None and event["captured"] != len(packets)
+        if event["captured"] != len(packets)
     ]
     steps = seen(run, "StepsStarted")
     if steps and "begin" in own and own["begin"].time_s > steps[0].time_s + CLOCK_SLACK_S:
@@ -131,6 +131,10 @@ def _problems(run: Run, host: str, packets: Packets | None) -> list[Evidence]:
         text = f"{host}: the capture ended before the steps did"
         problems.append(Evidence(text=text, event=ended[-1].index, capture=packets.file, frame=own["end"].frame))
     return problems
+
+
+def _counted(number: Any) -> str:
+    return "nobody says how many packets were" if number is None else f"{number} packets were"
 
 
 def judge_captures(run: Run, params: CapturesParams) -> Verdict:

@@ -135,7 +135,8 @@ class ProbeView:
         stopped = seen(self._run, "ProbeStopped", prober=host)
         if rows is None or not stopped:
             return [f"the prober at {host} left no record"]
-        count = stopped[-1]["rows"]
+        counts = [event["rows"] for event in stopped]
+        count = sum(counts) if all(isinstance(one, int) and one >= 0 for one in counts) else counts[-1]
         return [] if count == len(rows) else [f"the record of the prober at {host} has {len(rows)} of {count} rows"]
 
     @cached_property

@@ -4,9 +4,9 @@ back (fallback). Phones that the fault does not concern stay where they are."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.bracket import Bracket, brackets
@@ -19,15 +19,12 @@ from testbed.checks.facts import FaultWindow, call_controls, first, quantiles, s
 from testbed.checks.rehome_packets import agreement
 from testbed.checks.rehome_times import Rehome, Rehomes, failover_end_s, failovers, fallbacks
 from testbed.duration import PositiveDuration
+from testbed.lists import ONE_OR_MORE
 from testbed.packets.sccp import sccp_mask
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 
 Notices = Literal["closed", "reset", "refused", "timeout", "unreachable", "keepalive"]
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 class RehomedParams(Params):
@@ -41,7 +38,7 @@ class RehomedParams(Params):
     to: str | None = None
     direction: Literal["failover", "fallback"] = "failover"
     within: PositiveDuration | None = None
-    noticed: Annotated[tuple[Notices, ...], BeforeValidator(_as_list)] = ()
+    noticed: Annotated[tuple[Notices, ...], *ONE_OR_MORE] = ()
 
     @model_validator(mode="after")
     def _notices_a_fault(self) -> RehomedParams:

@@ -92,12 +92,12 @@ class ExecStream:
 
 class FileStream:
     """A process in a NIC that writes into a file on this side until its input closes, and says on stderr, as JSON, when it works
-    and, at its end, what it counted."""
+    and, at its end, what it counted. With ``append`` what the file holds stays."""
 
-    def __init__(self, nic_id: str, argv: list[str], *, host: str, file: Path) -> None:
+    def __init__(self, nic_id: str, argv: list[str], *, host: str, file: Path, append: bool = False) -> None:
         self.host, self.file = host, file
         self._command = [DOCKER, "exec", "-i", nic_id, "python3", "-m", *argv]
-        with file.open("wb") as output:
+        with file.open("ab" if append else "wb") as output:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,

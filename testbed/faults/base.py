@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from testbed.topology import Topology
 
@@ -145,6 +146,12 @@ class Fault(BaseModel):
     def alters_marks(self) -> bool:
         """Whether packets leave the place where it is with other marks than they came with."""
         return False
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The target alone will do where nothing else is needed."""
+        full = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [{"type": "string"}, full]} if full.get("required") == ["at"] else full
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from testbed.rate import RATE_PATTERN, parse_rate, written_rate
+
 MAX_DELAY_S = 10.0
 """Longer than any time-out of the bed's at real timers but the keepalive: a cut serves better."""
 
@@ -92,8 +94,6 @@ def _us(seconds: float) -> str:
 
 
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
-_UNITS = {"bit": 1, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
-_RATE_PATTERN = r"[0-9]{1,11}(\.[0-9]{1,3})? ?(bit|kbit|mbit|gbit)"
 
 
 def parse_percent(value: Any) -> float:
@@ -105,22 +105,6 @@ def parse_percent(value: Any) -> float:
     if not 0 < value <= 100:
         raise ValueError(f"{value:g} % is not above 0 and up to 100")
     return float(value)
-
-
-def parse_rate(value: Any) -> float:
-    """``1mbit`` in bits a second; ValueError says what to write."""
-    text = str(value).strip().lower()
-    if isinstance(value, bool | int | float) or not re.fullmatch(_RATE_PATTERN, text):
-        raise ValueError(f"{str(value)[:40]!r} is no rate: write 64kbit or 1mbit (bits a second)")
-    number = text.rstrip("bitkmg ")
-    return round(float(number) * _UNITS[text[len(number) :].strip()], 3)
-
-
-def written_rate(bit_s: float) -> str:
-    """``1mbit``: the largest unit in which it has at most three decimals."""
-    fitting = [unit for unit, bits in _UNITS.items() if bit_s >= bits and bit_s * 1000 % bits == 0]
-    unit = fitting[-1] if fitting else "bit"
-    return f"{bit_s / _UNITS[unit]:.14g}{unit}"
 
 
 Percent = Annotated[
@@ -136,6 +120,6 @@ Rate = Annotated[
     float,
     PlainValidator(parse_rate),
     PlainSerializer(written_rate, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": f"^{_RATE_PATTERN}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{RATE_PATTERN}$"}),
 ]
 """A field of a model that is a rate, in bits a second; read again from what it is written as."""

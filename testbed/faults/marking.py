@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from testbed.dscp import code_point, name_of
 from testbed.errors import UsageError
@@ -30,7 +30,12 @@ def _code_point(value: Any) -> int:
         raise ValueError(f"{error.message}; {error.hint}") from None
 
 
-CodePoint = Annotated[int, BeforeValidator(_code_point), PlainSerializer(name_of, return_type=str)]
+CodePoint = Annotated[
+    int,
+    BeforeValidator(_code_point),
+    PlainSerializer(name_of, return_type=str),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
 """Name or number of a code point."""
 
 

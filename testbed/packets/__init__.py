@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from testbed.errors import EXIT_USAGE, BedError
-from testbed.packets.fetch import SLACK_BYTES, Fetch
+from testbed.packets.fetch import SLACK_BYTES, Fetch, mixed
 from testbed.packets.ip import TCP, UDP, Mask, read_network, read_transport
 from testbed.packets.link import ETHERTYPE_IPV4, LINK_NAMES, network_layer
 from testbed.packets.pcapng import SECTION, Pcapng
@@ -26,6 +26,7 @@ from testbed.packets.record import MAX_RECORD_BYTES, PCAP_HEADER_BYTES, PCAP_MAG
 
 __all__ = ["ETHERTYPE_IPV4", "MAX_RECORD_BYTES", "TCP", "UDP", "Mask"]
 
+_MORE_FRAGMENTS = 0x2000
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 ETHERTYPE_CANARY = 0x88B5
 """IEEE 802 local experimental EtherType 1: no host of the bed answers it, no fault of the bed stops it."""
@@ -115,8 +116,17 @@ class Packets:
         six = np.flatnonzero(self.version == 6)
         if len(six):
             rows = Fetch(self.data).rows(self.ip_at[six] + 8, 32)
-            src[six], dst[six] = (_mixed(rows.u64(place), rows.u64(place + 8)) for place in (0, 16))
+            src[six], dst[six] = (_ipv6_number(rows.u64(place), rows.u64(place + 8)) for place in (0, 16))
         return src, dst
+
+    def ttl(self, index: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Of these packets the time to live, or the hop limit of IPv6."""
+        return Fetch(self.data).u8(self.ip_at[index] + np.where(self.version[index] == 6, 7, 8))
+
+    def more_fragments(self, index: npt.NDArray[np.int64]) -> Mask:
+        """Of these packets, all of IPv4, whether a fragment follows."""
+        mask: Mask = Fetch(self.data).u16(self.ip_at[index] + 6) & _MORE_FRAGMENTS > 0
+        return mask
 
     def only(self, mask: Mask) -> Packets:
         """These of them, with the frame numbers they have."""
@@ -140,10 +150,9 @@ class Packets:
         return found
 
 
-def _mixed(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Odd multipliers (of splitmix64) keep all bits of both halves."""
-    mixed = high * np.uint64(0xBF58476D1CE4E5B9) ^ (low + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0x94D049BB133111EB)
-    return mixed >> np.uint64(1) | np.uint64(1 << 63)
+def _ipv6_number(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Never an IPv4 address, which has no uppermost bit."""
+    return mixed(high, low + np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(1) | np.uint64(1 << 63)
 
 
 def address_number(address: str) -> int:
@@ -163,7 +172,7 @@ def endpoint_number(address: str, port: int) -> int:
     number = (
         np.array([int(parsed)], np.uint64)
         if parsed.version == 4
-        else _mixed(*np.frombuffer(parsed.packed, ">u8").astype(np.uint64)[:, None])
+        else _ipv6_number(*np.frombuffer(parsed.packed, ">u8").astype(np.uint64)[:, None])
     )
     return int(endpoint(number, np.array([port], np.uint16))[0])
 
@@ -171,8 +180,8 @@ def endpoint_number(address: str, port: int) -> int:
 def endpoint(address: npt.NDArray[np.uint64], port: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:
     """One number for each address (of ``Packets.endpoints``) and port."""
     turned = np.bitwise_or(address << np.uint64(16), address >> np.uint64(48))
-    mixed: npt.NDArray[np.uint64] = np.bitwise_xor(turned, port.astype(np.uint64))
-    return mixed
+    number: npt.NDArray[np.uint64] = np.bitwise_xor(turned, port.astype(np.uint64))
+    return number
 
 
 def read_capture(path: Path) -> Packets:
@@ -211,6 +220,11 @@ def container_of(head: bytes | bytearray, file: str) -> tuple[Container, int]:
         return Pcapng(), 0
     if any(known.startswith(magic) for known in (*PCAP_MAGICS, PCAPNG_MAGIC)):
         return Cut(), 0
+    if magic.startswith(GZIP_MAGIC):
+        raise CaptureError(
+            f"{file} is compressed",
+            hint="unpack it first: what is still written, or packed twice, is not unpacked here",
+        )
     raise CaptureError(f"{file} is no pcap file", hint="captures are what `tcpdump -w` or Wireshark write")
 
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 Offsets = npt.NDArray[np.int64]
 
+Words = npt.NDArray[np.uint64]
+
 SLACK_BYTES = 64
 """Zeros that must follow the last byte: the widest row read at once."""
 
@@ -62,3 +64,9 @@ class Fetch:
     def u16(self, at: Offsets) -> npt.NDArray[np.uint16]:
         """Two bytes at each of these offsets."""
         return self.rows(at, 2).u16(0)
+
+
+def mixed(one: Words, two: Words) -> Words:
+    """One number for each two, another the other way round: odd multipliers (of splitmix64) keep all bits of both."""
+    number: Words = one * np.uint64(0xBF58476D1CE4E5B9) ^ two * np.uint64(0x94D049BB133111EB)
+    return number

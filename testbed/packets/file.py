@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 
@@ -24,15 +24,30 @@ from testbed.packets.record import PCAP_HEADER_BYTES, Container, Records
 BLOCK_BYTES = 4 << 20
 """Small enough that a block's columns stay in the processor's cache for the most part, large enough that the cost per block is not
 seen."""
+_UNPACKED_BYTES = 1 << 16
 _MAX_BUFFER_BYTES = 64 << 20
 """No container waits for so much: records have a greatest length."""
 
 
-class CaptureFile:
-    """Reads once, front to back. What is behind ``blocks`` is known when it has ended: ``frames``, ``truncated`` (the file ends inside
-    a record), ``damage`` (why the rest could not be read, "" if it could), ``skipped`` (what was left out, counted in words)."""
+class Growth(Protocol):
+    """Of a file that is still written: whoever reads it asks when its end is reached."""
 
-    def __init__(self, stream: BinaryIO, *, file: str, block_bytes: int = BLOCK_BYTES) -> None:
+    ended: bool
+    """Whether nothing more can come."""
+
+    def wait(self) -> bool:
+        """Until there is more to read; False where nobody will read on."""
+        ...
+
+
+class CaptureFile:
+    """Reads once, front to back; with a ``growth`` on and on. What is behind ``blocks`` is known when it has ended: ``frames``,
+    ``truncated`` (the file ends inside a record), ``damage`` (why the rest could not be read, "" if it could), ``skipped`` (what was left
+    out, counted in words)."""
+
+    def __init__(
+        self, stream: BinaryIO, *, file: str, block_bytes: int = BLOCK_BYTES, growth: Growth | None = None
+    ) -> None:
         self.file = file
         self.frames = 0
         self.bytes = 0
@@ -41,20 +56,23 @@ class CaptureFile:
         self.skipped: Counter[str] = Counter()
         self._left = 0
         """Bytes of the last block that were not used."""
-        self._stream = _uncompressed(stream)
+        self._growth = growth
+        self._stream = _uncompressed(stream) if growth is None else stream
         self._block_bytes = max(block_bytes, 256)
 
     def blocks(self) -> Iterator[Packets]:
         """All packets in order. A block is gone when the next one is asked for: its ``data`` is used again."""
         buffer, end = bytearray(self._block_bytes + SLACK_BYTES), 0
         end = self._fill(buffer, 0, PCAP_HEADER_BYTES)
+        while end < PCAP_HEADER_BYTES and self._grows():
+            end = self._fill(buffer, end, PCAP_HEADER_BYTES)
         if not end:
             raise CaptureError(f"{self.file} is empty", hint="captures are what `tcpdump -w` or Wireshark write")
         container, begin = container_of(buffer[:end], self.file)
         skip = 0
         while not (container.damage or self.damage):
-            if skip and (skip := skip - self._pass_over(skip)):
-                self.truncated = True
+            if skip and (skip := self._left_of(skip)):
+                self.truncated = self._is_whole
                 break
             room = len(buffer) - SLACK_BYTES
             filled = self._fill(buffer, end, room)
@@ -62,7 +80,7 @@ class CaptureFile:
             records, at = container.take(buffer, begin, filled)
             if len(records.at):
                 yield self._packets(buffer, records)
-            is_last = filled < room
+            at_end = filled < room
             if container.damage:
                 self._left = filled - at
             if at >= filled:
@@ -74,10 +92,25 @@ class CaptureFile:
                     buffer += bytes(len(buffer))
                 buffer[:end] = buffer[at:filled]
             begin = 0
-            if is_last:
-                self.truncated = bool(end or skip)
+            if at_end and not self._grows():
+                self.truncated = bool(end or skip) and self._is_whole
                 break
         self._finish(container)
+
+    def _grows(self) -> bool:
+        return self._growth is not None and self._growth.wait()
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether all is there that ever will be: what is still written may end anywhere."""
+        return self._growth is None or self._growth.ended
+
+    def _left_of(self, skip: int) -> int:
+        """Pass over so many bytes; how many of them did not come."""
+        skip -= self._pass_over(skip)
+        while skip and self._grows():
+            skip -= self._pass_over(skip)
+        return skip
 
     def close(self) -> None:
         """Where reading ends before the file does."""
@@ -118,7 +151,7 @@ class CaptureFile:
         try:
             count = self._stream.readinto(view)  # type: ignore[attr-defined]
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            self.damage = f"gzip: {error}"
+            self.damage = self.damage or f"gzip: {error}"
             return 0
         self.bytes += count
         return int(count or 0)
@@ -138,8 +171,26 @@ class CaptureFile:
 def _uncompressed(stream: BinaryIO) -> BinaryIO:
     peekable = io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
     if peekable.peek(2)[:2] == GZIP_MAGIC:
-        return cast(BinaryIO, gzip.GzipFile(fileobj=peekable, mode="rb"))
+        return cast(BinaryIO, _Unpacked(peekable))
     return peekable
+
+
+class _Unpacked:
+    """gzip, always in pieces of the same length: damage takes no more than one of them with it, however much is asked for at once."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._file = gzip.GzipFile(fileobj=packed, mode="rb")
+        self._rest = memoryview(b"")
+
+    def readinto(self, view: memoryview) -> int:
+        if not self._rest:
+            self._rest = memoryview(self._file.read1(_UNPACKED_BYTES))
+        count = min(len(view), len(self._rest))
+        view[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def in_order_of_time(paths: Sequence[Path]) -> list[Path]:
@@ -158,8 +209,10 @@ def _first_s(path: Path) -> float:
 
 def open_capture(path: Path) -> CaptureFile:
     """This file, or standard input for ``-``; CaptureError where it cannot be opened."""
+    # Bytes of a name that are no UTF-8 cannot be printed everywhere.
+    name = str(path).encode("utf-8", "replace").decode("utf-8")
     try:
-        raw = io.FileIO(0, closefd=False) if str(path) == "-" else io.FileIO(path)
-        return CaptureFile(cast(BinaryIO, raw), file="standard input" if str(path) == "-" else str(path))
+        raw = io.FileIO(0, closefd=False) if name == "-" else io.FileIO(path)
+        return CaptureFile(cast(BinaryIO, raw), file="standard input" if name == "-" else name)
     except OSError as error:
-        raise CaptureError(f"{path}: {error.strerror or error}", hint="check the path") from None
+        raise CaptureError(f"{name}: {error.strerror or error}", hint="check the path") from None

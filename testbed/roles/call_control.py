@@ -174,16 +174,22 @@ class Switchboard:
         return {"reject": reject, "token": "grant" if wait_s is None else wait_s, "media_tos": exchange.media_tos}
 
     async def reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send Reset to ``phone``; ``kind`` 1 reset (default), 2 restart."""
-        name, kind = request.get("phone"), request.get("kind", 1)
+        """Send Reset to ``phones``, a list of names or ``all`` that are registered here; ``kind`` 1 reset (default), 2 restart."""
+        wanted, kind = request.get("phones"), request.get("kind", 1)
         if kind not in (1, 2):
             raise UsageError(f"kind: 1 (reset) or 2 (restart), not {kind!r}")
         if self.machine.unheeded is not None:
             raise UsageError("a mute call control sends nothing", hint="heal the fault first")
-        if not self.machine.reset(str(name), kind, time.monotonic()):
-            raise UsageError(f"phone {name!r} is not registered here")
+        names = list(self.machine.registered) if wanted == "all" else wanted
+        if not isinstance(names, list) or not names:
+            raise UsageError("phones: a list of device names or all, and one of them registered here")
+        strangers = [str(name) for name in names if name not in self.machine.registered]
+        if strangers:
+            raise UsageError(f"not registered here: {', '.join(strangers)}; no phone was reset")
+        for name in names:
+            self.machine.reset(name, kind, time.monotonic())
         self.pump()
-        return {"phone": name, "kind": kind}
+        return {"phones": names, "kind": kind}
 
     # -- faults
 

@@ -7,7 +7,7 @@
 ``capture``  tcpdump with a canary frame at both ends; ends when its input closes.
 
 Environment of ``hold``: TESTBED_ADDRESSES (space-separated, added to the interface whose subnet has them), TESTBED_LOCAL_PREFIX (CIDR
-of phones that live here), TESTBED_ROUTES (``CIDR via ADDRESS``, comma-separated).
+of phones that live here), TESTBED_ROUTES (``CIDR via ADDRESS``, comma-separated), TESTBED_UPLINK (``2000000 dscp``: bits a second, queues).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import sys
 import time
 
 from testbed.roles.holder import serve
-from testbed.roles.namespace import device_of, run
+from testbed.roles.namespace import device_of, interfaces, run
 from testbed.roles.remains import heal
+from testbed.roles.uplink import HANDLE, batch
 
 CANARY_ETHERTYPE = 0x88B5
 """IEEE 802 local experimental EtherType: no protocol of the bed uses it, and faults (IP only) let it pass."""
@@ -44,6 +45,17 @@ def configure() -> None:
         run(["ip", "route", "replace", "local", prefix, "dev", "lo"])
     for route in filter(None, os.environ.get("TESTBED_ROUTES", "").split(",")):
         run(["ip", "route", "replace", *route.split()])
+    if uplink := os.environ.get("TESTBED_UPLINK"):
+        narrow(*uplink.split())
+
+
+def narrow(bit_s: str, queues: str) -> None:
+    """Every interface of the host gets that rate. Packets leave it one by one: a segment of 64 KB would go before all else at once."""
+    for device in dict.fromkeys(name for name, _ in interfaces()):
+        if HANDLE in run(["tc", "qdisc", "show", "dev", device, "root"]):
+            continue
+        run(["ip", "link", "set", "dev", device, "gso_max_segs", "1"])
+        run(["tc", "-b", "-"], batch(device, int(bit_s), queues))
 
 
 def hold() -> None:

@@ -13,7 +13,7 @@ from testbed.roles.control import Handler, number_in
 from testbed.roles.phone_fleet import Fleet, Seat
 from testbed.roles.phone_web import ALL_URLS, KEYS, Errand, url_of
 from testbed.sccp.call_codes import KEYPAD
-from testbed.sccp.phone_call_state import Call
+from testbed.sccp.phone_call_state import Call, Phase
 from testbed.sccp.phone_calls import KEYS as CALL_KEYS
 from testbed.sccp.phone_calls import MAX_NUMBER
 from testbed.sccp.phone_state import OPEN_STATES, State
@@ -24,6 +24,8 @@ MIN_INTERVAL_S, MAX_INTERVAL_S = 0.02, 3600.0
 MAX_DURATION_S = 24 * 3600.0
 MAX_REQUESTS_PER_S = 2000.0
 MAX_URL_CHARS = 2048
+ANSWER_WAIT_S, ANSWER_POLL_S = 1.0, 0.005
+"""How long a key waits for what call control says to it: that is milliseconds away, or does not come."""
 
 
 class PhoneControl:
@@ -166,8 +168,19 @@ class PhoneControl:
     async def _press_key(self, seat: Seat, key: str) -> dict[str, Any]:
         is_in_call = seat.machine is not None and seat.machine.calls.active is not None
         if key in CALL_KEYS and (is_in_call or key not in KEYPAD):
-            return {"phone": seat.device_name, "key": key, "ok": self._fleet.press_in_call(seat, key)}
+            before = [(call.reference, call.phase) for call in _calls(seat)]
+            done = self._fleet.press_in_call(seat, key)
+            if done and key not in KEYPAD:
+                await self._await_answer(seat, before)
+            return {"phone": seat.device_name, "key": key, "ok": done}
         return await self._fleet.services.press(seat, key)
+
+    @staticmethod
+    async def _await_answer(seat: Seat, before: list[tuple[int, Phase]]) -> None:
+        """Call control says what a key comes to; who presses the next one has seen it: nobody dials before the dial tone."""
+        deadline = time.monotonic() + ANSWER_WAIT_S
+        while [(call.reference, call.phase) for call in _calls(seat)] == before and time.monotonic() < deadline:
+            await asyncio.sleep(ANSWER_POLL_S)
 
     async def _press(self, seat: Seat, key: str) -> dict[str, Any]:
         if seat.config is None:

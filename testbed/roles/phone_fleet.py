@@ -38,6 +38,7 @@ class Seat:
         "browse_url",
         "config",
         "device_name",
+        "flash",
         "idle",
         "index",
         "links",
@@ -49,6 +50,8 @@ class Seat:
         self.index, self.device_name, self.address = index, device_name, address
         self.config: Configuration | None = None
         """Kept as read until a Reset: a re-homed phone goes on with the same URLs."""
+        self.flash: Configuration | None = None
+        """What it read last, kept through a Reset: what it goes by where it gets no file any more."""
         self.machine: Phone | None = None
         self.links: dict[int, Link] = {}
         self.tries = 0
@@ -145,17 +148,21 @@ class Fleet:
             config = await boot(seat.device_name, seat.address, self._tftp_server, timeout_s=timeout_s)
         except BootError as error:
             self._report("ConfigFailed", phone=seat.device_name, file=error.file, error=error.message)
+            if seat.flash is not None:
+                self._put_into_service(seat, seat.flash, "ConfigRecalled")
+                return
             pause_s = BOOT_RETRY_S[min(seat.tries, len(BOOT_RETRY_S) - 1)]
             seat.tries += 1
             asyncio.get_running_loop().call_later(pause_s, self._to_boot.put_nowait, seat)
             return
         seat.tries = 0
-        self._put_into_service(seat, config)
+        seat.flash = config
+        self._put_into_service(seat, config, "ConfigRead")
 
-    def _put_into_service(self, seat: Seat, config: Configuration) -> None:
+    def _put_into_service(self, seat: Seat, config: Configuration, event: str) -> None:
         file = config.sep_file
         self._report(
-            "ConfigRead",
+            event,
             phone=seat.device_name,
             file=config.file,
             duration_s=round(config.duration_s, 6),
@@ -263,7 +270,7 @@ class Fleet:
         return self.host.name_of(self.host.addresses.get(host, host))
 
     def _restart(self, seat: Seat) -> None:
-        """After a Reset: as after power-on, the configuration is read again."""
+        """After a Reset: as after power-on, the configuration is read again, or recalled where that fails."""
         seat.machine, seat.config = None, None
         self.services.forget(seat)
         seat.idle.at = seat.browse_at = NEVER

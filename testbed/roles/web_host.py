@@ -29,6 +29,7 @@ from testbed.roles.web_lookup import CallManager, add_lookup
 ROLE = "web-host"
 HTTP_PORT = 80
 MAX_SLOW_S = 30.0
+MAX_BULK_KB = 2000
 NUMBER_DIGITS = 30
 REFRESH_S = 10
 """The period a real phone was seen to refresh a page with."""
@@ -57,6 +58,7 @@ def app(
             web.get("/idle", pages.idle),
             web.post("/post", pages.post),
             web.get("/slow", pages.slow),
+            web.get("/bulk", pages.bulk),
         ]
     )
     add_lookup(application, call_manager)
@@ -108,6 +110,13 @@ class _Pages:
 
     async def post(self, request: web.Request) -> web.Response:
         return xml(Text(title="Posted", text=f"{len(await request.read())} bytes"))
+
+    async def bulk(self, request: web.Request) -> web.Response:
+        """A file of ``kb`` kilobytes, at most MAX_BULK_KB: load for a link."""
+        size = request.query.get("kb", "100")
+        if not (size.isascii() and size.isdigit() and len(size) <= 4 and 1 <= int(size) <= MAX_BULK_KB):
+            raise web.HTTPBadRequest(text=f"kb: kilobytes from 1 to {MAX_BULK_KB}")
+        return web.Response(body=bytes(1000 * int(size)), content_type="application/octet-stream")
 
     async def slow(self, request: web.Request) -> web.Response:
         """Answers after ``s`` seconds, at most MAX_SLOW_S."""

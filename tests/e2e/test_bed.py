@@ -34,6 +34,9 @@ def test_up_shows_every_host_running_and_every_phone_registered_at_its_primary(s
 def test_status_ls_and_phone_ls_agree_with_up(standing: dict, testbed: Testbed):
     status = testbed("status", "--name", NAME, "--output", "json").json[0]
     assert status["hosts"] == standing["hosts"]
+    assert {(row["server"], row["status"]) for row in status["servers"]} == {
+        (server, "UP") for server in ("ccm-1", "ccm-bk", "web-1", "web-2")
+    }
     assert NAME in [bed["bed"] for bed in testbed("ls", "--output", "json").json]
     phones = testbed("phone", "ls", "--name", NAME, "--output", "json").json
     assert {phone["phone"] for phone in phones} == {phone["phone"] for phone in standing["phones"]}

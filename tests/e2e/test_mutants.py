@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
         pytest.param("push-authenticated", "pushed", marks=pytest.mark.nightly),
         pytest.param("mute-without-backup", "rehomed", marks=pytest.mark.nightly),
         pytest.param("http-error-unseen", "redirected", marks=pytest.mark.nightly),
+        pytest.param("untrusting-link", "carried", marks=pytest.mark.nightly),
     ],
 )
 def test_a_broken_bed_fails_by_the_check_that_is_there_for_it(

@@ -61,9 +61,7 @@ def test_keys_of_the_control_socket_dial_answer_hold_and_hang_up(bed):
         return [r["ok"] for r in phones.ask(op="keys", phone=phone, keys=list(keys))["results"]]
 
     phones.ask(op="answer", phones="all", after_s=None)
-    assert press(a, "off-hook") == [True]
-    phones.await_events(1, "CallBegun", direction="out")
-    assert press(a, *"1002") == [True] * 4
+    assert press(a, "off-hook", *"1002") == [True] * 5
     phones.await_events(1, "CallBegun", direction="in", phone=b)
     assert press(b, "Answer") == [True]
     phones.await_events(2, "StreamStarted")

@@ -122,7 +122,7 @@ def test_browsing_phones_ask_at_the_interval_for_the_duration(standing):
 
 def test_reset_makes_the_phone_read_its_configuration_and_register_again(standing):
     bed, first, _, phones = standing
-    assert first.ask(op="reset", phone=bed.names[3], kind=2) == {"phone": bed.names[3], "kind": 2}
+    assert first.ask(op="reset", phones=[bed.names[3]], kind=2) == {"phones": [bed.names[3]], "kind": 2}
     phones.await_events(2, "Registered", at="ccm-1", phone=bed.names[3])
     assert len(phones.seen("ConfigRead", phone=bed.names[3])) == 2
     assert phones.seen("Unregistered", phone=bed.names[3])[0]["reason"] == "reset"

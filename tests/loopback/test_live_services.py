@@ -105,7 +105,7 @@ def test_a_reset_phone_has_forgotten_its_page(standing):
     phone = bed.names[1]
     phones.ask(op="keys", phone=phone, keys=["Messages"])
     registered = len(phones.seen("Registered", phone=phone))
-    first.ask(op="reset", phone=phone)
+    first.ask(op="reset", phones=[phone])
     phones.await_events(registered + 1, "Registered", phone=phone)
     assert screen_of(phones.ask(op="screen", phone=phone)) == {"title": phone, "object": "", "error": ""}
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import pytest
 from served_sites import DEVICE, HOST, REPOSITORY, Site, serving, validate
@@ -196,6 +197,15 @@ def test_a_post_is_read(services: Site) -> None:
 @pytest.mark.parametrize("delay", ["31", "-1", "nan", "inf", "x"])
 def test_a_slow_page_has_a_limit(services: Site, delay: str) -> None:
     assert services.get(f"/slow?s={delay}").status == 400
+
+
+def test_bulk_is_as_large_as_asked_for(services: Site) -> None:
+    assert len(services.get("/bulk?kb=3").body) == 3000
+
+
+@pytest.mark.parametrize("size", ["0", "2001", "-1", "1.5", "x", "٣"])
+def test_bulk_has_a_limit(services: Site, size: str) -> None:
+    assert services.get(f"/bulk?kb={quote(size)}").status == 400
 
 
 def test_errors_are_signed_too(services: Site) -> None:

@@ -46,6 +46,14 @@ def test_the_nic_has_the_two_capabilities_it_needs_and_no_more():
     assert nic["read_only"] is True
 
 
+def test_the_nic_is_told_of_a_narrow_uplink_and_the_workload_is_not():
+    assert "TESTBED_UPLINK" not in generated()["ccm-1-nic"]["environment"]
+    labels = {"testbed.role": "call-control", "testbed.uplink": "2mbit", "testbed.uplink-queue": "fifo"}
+    services = generated({"labels": labels})
+    assert services["ccm-1-nic"]["environment"]["TESTBED_UPLINK"] == "2000000 fifo"
+    assert "TESTBED_UPLINK" not in services["ccm-1"]["environment"]
+
+
 def test_nics_are_started_one_after_another():
     services = generated()
     nics = [name for name in services if name.endswith("-nic")]

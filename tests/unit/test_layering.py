@@ -42,8 +42,8 @@ PURE = IN_CONTAINERS | {
     "verdict",
     "judge",
 }
-PURE_PACKAGES = {"sccp", "browser", "packets", "faults", "checks", "audit"}
-PRINTING = {("audit", "command")}
+PURE_PACKAGES = {"sccp", "browser", "packets", "faults", "checks", "audit", "report"}
+PRINTING = {("audit", "command"), ("audit", "follow"), ("report", "command")}
 """Within a pure package, what prints its results."""
 IMPURE_STANDARD = {
     "socket",
@@ -126,6 +126,18 @@ def test_what_runs_in_containers_imports_the_standard_library_and_what_the_image
     assert {top(name) for name in names} <= set(sys.stdlib_module_names) | {"testbed"} | in_images
     own = {name.split(".")[1] for name in names if name.startswith("testbed.")}
     assert own <= IN_CONTAINERS | {"roles", "sccp", "browser"}
+
+
+def test_what_observes_and_judges_knows_nothing_of_the_report():
+    """A report is drawn from verdicts; a verdict that needed a drawing would be the wrong way round."""
+    judging = {"packets", "checks", "faults", "sccp", "audit"}
+    guilty = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if (name_of(path)[0] in judging or name_of(path) in {("", module) for module in PURE})
+        and {name for name in imports(path) if name.startswith("testbed.report")}
+    }
+    assert not guilty
 
 
 def test_only_waiting_and_roles_sleep():

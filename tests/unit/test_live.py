@@ -178,3 +178,25 @@ def test_a_rehome_is_awaited_of_all_phones_where_the_fault_concerns_none():
     facts.mark_injected(1, fault_of("bleach", "ccm-1"))
     registered_everywhere(recorder, "ccm-bk")
     assert facts.holds("rehomed")
+
+
+def test_a_history_that_begins_anew_says_how_things_stand_and_nothing_that_is_over(tmp_path: Path):
+    recorder = Recorder(tmp_path / "first.jsonl")
+    recorder.add(Event(time_s=0.5, host="ccm-1", name="RoleStarted", data={}))
+    recorder.add(event("ConfigRead", PHONES[0], time_s=1.0, urls={}))
+    recorder.add(event("Registered", PHONES[0], time_s=2.0, at="ccm-1"))
+    recorder.add(event("Registered", PHONES[1], time_s=2.5, at="ccm-1"))
+    recorder.add(event("CallControlLost", PHONES[1], time_s=3.0, at="ccm-1"))
+    recorder.add(event("Registered", PHONES[0], time_s=4.0, at="ccm-bk"))
+    recorder.write_to(tmp_path / "second.jsonl")
+    recorder.add(event("UrlFailed", PHONES[0], time_s=5.0))
+    recorder.close()
+    written = [json.loads(line) for line in (tmp_path / "second.jsonl").read_text().splitlines()]
+    assert [(one["name"], one["time_s"]) for one in written] == [
+        ("RoleStarted", 0.5),
+        ("ConfigRead", 1.0),
+        ("Registered", 4.0),
+        ("UrlFailed", 5.0),
+    ]
+    assert len((tmp_path / "first.jsonl").read_text().splitlines()) == 6
+    assert recorder.registered == {PHONES[0]: "ccm-bk"}

@@ -148,6 +148,14 @@ def test_a_file_that_ends_inside_a_record_gives_what_is_whole(cut: int) -> None:
     assert capture.truncated
 
 
+@pytest.mark.parametrize("block_bytes", [256, 1 << 20])
+def test_damage_of_gzip_takes_nothing_with_it_that_comes_before(block_bytes: int) -> None:
+    data = gzip.compress(pcap([FRAME] * 300))
+    capture = opened(data[:-8] + bytes(8), block_bytes=block_bytes)
+    assert sum(len(packets) for packets in capture.blocks()) == 300
+    assert "CRC" in capture.damage
+
+
 def test_gzip_is_read_and_a_cut_one_is_damaged() -> None:
     data = gzip.compress(pcap([FRAME] * 300))
     assert columns(opened(data))["dport"] == [2000] * 300

@@ -13,6 +13,7 @@ from testbed.document import parse_document, validated
 from testbed.errors import EXIT_USAGE, BedError, ScenarioError, UsageError
 from testbed.faults import KINDS as FAULTS
 from testbed.faults.link import LinkReject
+from testbed.overlay import merged_services
 from testbed.profile import PROFILES
 from testbed.scenario import (
     SUITE,
@@ -43,11 +44,8 @@ def saved(folder: Path, text: str) -> Path:
 
 def shipped_topology(bed: tuple[str, ...], phones: int = 12) -> Topology:
     """The shipped compose files, merged as far as hosts go."""
-    services: dict[str, Any] = {}
-    for name in bed:
-        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (shipped_beds() / name).read_text(encoding="utf-8"))
-        for host, service in yaml.safe_load(text)["services"].items():
-            services[host] = {**services.get(host, {}), **service}
+    texts = [(shipped_beds() / name).read_text(encoding="utf-8") for name in bed]
+    services = merged_services(yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)) for text in texts)
     active = {name: service for name, service in services.items() if not service.get("profiles")}
     return topology_of({"services": active}, bed="x", prefix="172.26.0.0/16", profile="quick", phones=phones)
 

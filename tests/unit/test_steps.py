@@ -113,3 +113,34 @@ def test_a_web_host_that_is_gone_is_on_record_and_the_steps_go_on() -> None:
     bed.ask = gone  # type: ignore[attr-defined]
     names = bed.perform("- push: {from: web-1, urls: 'Play:a'}\n")
     assert names == ["StepsStarted", "PressFailed", "StepsEnded"]
+
+
+def test_keys_that_did_nothing_are_on_record() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+    bed = StandIn()
+    phone = bed.topology.phones[1]
+
+    def ask(host: str, request: dict[str, Any]) -> dict[str, Any]:
+        asked.append((host, request))
+        return {"results": [{"key": key, "ok": key == "Hold"} for key in request["keys"]]}
+
+    bed.ask = ask  # type: ignore[attr-defined]
+    assert bed.perform(f"- keys: {{phone: {phone}, press: Hold}}\n") == ["StepsStarted", "StepsEnded"]
+    assert asked == [
+        (bed.topology.host_of(bed.topology.phone_address(phone)), {"op": "keys", "phone": phone, "keys": ["Hold"]})
+    ]
+    names = bed.perform(f"- keys: {{phone: {phone}, press: [Hold, Answer]}}\n")
+    assert names[2:] == ["StepsStarted", "PressFailed", "StepsEnded"]
+    (failed,) = [data for _, name, data in bed.log if name == "PressFailed"]
+    assert failed["error"] == f"{phone}: Answer did nothing"
+
+
+def test_a_reset_asks_the_call_control_for_all_its_phones_or_some() -> None:
+    asked: list[dict[str, Any]] = []
+    bed = StandIn()
+    bed.ask_all = lambda requests: asked.append(requests) or {}  # type: ignore[attr-defined, func-returns-value]
+    bed.perform("- reset: {from: ccm-1}\n- reset: {from: ccm-bk, phones: [SEP020000000002]}\n")
+    assert asked == [
+        {"ccm-1": {"op": "reset", "phones": "all"}},
+        {"ccm-bk": {"op": "reset", "phones": ["SEP020000000002"]}},
+    ]

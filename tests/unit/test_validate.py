@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from testbed.errors import BedError
 from testbed.scenario import builtin_scenarios, shipped_beds
@@ -31,8 +32,29 @@ def test_the_shipped_bed_is_good_whatever_block_the_environment_asks_for(monkeyp
 
 
 def test_an_overlay_alone_is_good_and_says_what_it_overlays(tmp_path: Path):
+    (tmp_path / "h").mkdir()
     file = written(tmp_path, 'services: {slb: {volumes: ["./h:/etc/haproxy:ro"]}}')
-    assert validate_file(file) == f"{file}: overlay of services slb; its hosts are those of the file it overlays"
+    alone = f"{file}: overlay of services slb; its hosts are those of the file it overlays, to be named as well"
+    assert validate_file(file) == alone
+    good, bad = validate_all(["bed.yaml", file])
+    assert (good[1], bad) == (f"{file}: overlay of services slb", [])
+
+
+def test_an_overlay_of_a_service_that_the_named_bed_lacks_is_refused(tmp_path: Path):
+    file = written(tmp_path, "services:\n  web1: {environment: {A: b}}\n")
+    _, (error,) = validate_all([file, "bed.yaml"])
+    assert f"{file}:2: services.web1: no service 'web1' in the bed" in error.message
+    assert "web-1" in error.hint
+    own = written(tmp_path, "services: {web-3: {image: mine}}")
+    assert validate_all([own, "bed.yaml"])[1] == []
+
+
+@pytest.mark.parametrize("volume", ["./missing:/etc/haproxy:ro", {"type": "bind", "source": "missing", "target": "/x"}])
+def test_a_mount_that_is_not_there_is_refused(tmp_path: Path, volume: object):
+    file = written(tmp_path, yaml.safe_dump({"services": {"slb": {"volumes": ["named:/x", "/absent:/y", volume]}}}))
+    error = refusal(file)
+    assert "services.slb.volumes.2: there is no" in error.message
+    assert "missing" in error.message
 
 
 @pytest.mark.parametrize(

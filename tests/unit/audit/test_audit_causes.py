@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ipaddress
 import random
 import struct
 from urllib.parse import quote_plus
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from recordings import SYN, Connection, Wire, sccp
 from shared_data import shared_capture
 
-from testbed.audit.media import endpoint_of, pushed_endpoints
+from testbed.audit.media import endpoint_of, pushed_endpoints, pushed_sources
 from testbed.audit.survey import survey
 from testbed.packets.file import open_capture
 
@@ -203,6 +204,39 @@ def test_a_push_names_the_stream_that_a_service_started(size: int, block_bytes: 
     found = packets_by_group(surveyor.survey())
     assert (found["rtp service"], found["rtp unexplained"]) == (3, 3)
     assert not surveyor._signalling._streams
+
+
+@pytest.mark.parametrize("uri", ["RTPRx:10.0.9.8", "RTPRx:10.0.9.8::60", "RTPRx:10.0.9.8:"])
+def test_a_port_that_the_phone_chooses_is_the_services_from_where_it_said(uri: str) -> None:
+    assert list(pushed_sources(push(uri))) == ["10.0.9.8"]
+    wire = Wire()
+    connection = Connection(wires=[wire], client=("10.0.1.2", 40_000), server=(PHONE[0], 80))
+    connection.send(0.2, push(uri), up=True)
+    called = call(wire)
+    called.send(0.3, opened(port=20_600), up=True)
+    for at_s, source, target in (
+        (1.0, "10.0.9.8", (PHONE[0], 22_222)),
+        (2.0, "10.0.9.8", (PHONE[0], 20_600)),
+        (3.0, "10.0.9.8", ("10.0.0.9", 22_222)),
+        (4.0, "10.0.9.7", (PHONE[0], 22_222)),
+        (5.0, PHONE[0], ("10.0.9.8", 22_222)),
+    ):
+        voice(wire, source, target, at_s=at_s)
+    assert causes(wire) == {"service": 3, "call-control": 3, "unexplained": 9}
+
+
+@pytest.mark.parametrize(
+    "uri", ["RTPRx:Stop", "RTPRx:10.0.9.8:20500", "RTPRx:10.0.9.8:20500:60", "RTPTx:10.0.9.8", "RTPRx:10.0.9.888"]
+)
+def test_no_other_uri_lets_the_phone_choose(uri: str) -> None:
+    assert list(pushed_sources(push(uri))) == []
+
+
+@given(st.binary(max_size=200))
+def test_any_body_of_a_push_names_addresses_or_nothing(body: bytes) -> None:
+    request = b"POST /CGI/Execute HTTP/1.1\r\n\r\n" + body
+    assert all(0 < port < 65536 for _, port in pushed_endpoints(request, PHONE[0]))
+    assert all(ipaddress.IPv4Address(source) for source in pushed_sources(request))
 
 
 def test_a_post_to_another_page_is_no_push() -> None:

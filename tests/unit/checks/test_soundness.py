@@ -46,6 +46,14 @@ def test_a_file_that_does_not_hold_what_was_captured_is_unsound(off: int, status
     assert off == 0 or f"slb: {held + off} packets were captured, the file holds {held}" in verdict.summary
 
 
+def test_a_capture_of_which_nobody_says_how_many_packets_it_should_hold_is_unsound(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.change("CaptureStopped", where={"capture": "slb"}, captured=None)
+    verdict = captures(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "slb: nobody says how many packets were captured" in verdict.summary
+
+
 @pytest.mark.parametrize("place", ["begin", "end"])
 def test_a_lost_canary_is_unsound(place: str, tmp_path: Path) -> None:
     recording = stories.rehome()

@@ -12,8 +12,9 @@ from recordings import bed
 from testbed.errors import UsageError
 from testbed.faults import KINDS, fault_of
 from testbed.faults.base import Command, Either, InNic
-from testbed.faults.impairment import Impairment, parse_percent, parse_rate, written_rate
+from testbed.faults.impairment import Impairment, parse_percent
 from testbed.faults.impairment_means import COPY_MARK, link_name
+from testbed.rate import parse_rate, written_rate
 from testbed.topology import Host, Link, Role, Topology
 
 TOPOLOGY = bed(phones=6)

@@ -1,0 +1,53 @@
+"""What is asked of `testbed audit`, and what does not fit together in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.audit.folders import captures_of
+from testbed.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """By which policy (None: describe), how to print it, files for the HTML report and for a policy that is learned, and whether to read
+    on while the capture grows (``for_``: how long)."""
+
+    files: Sequence[Path]
+    policy_name: str | None = None
+    output: str = "table"
+    list_flows: bool = False
+    html: Path | None = None
+    learn: Path | None = None
+    follow: bool = False
+    for_: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "files", captures_of(self.files))
+        if self.follow and len(self.files) > 1:
+            raise UsageError("--follow reads one capture", hint="name the one that is written now")
+        if self.for_ and not self.follow:
+            raise UsageError("--for ends what is followed", hint="add --follow")
+        if self.output == "junit" and not self.policy_name:
+            raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
+        if self.learn:
+            self._check_learn(self.learn)
+        if self.html:
+            keep_captures(self.html, self.files)
+
+    def _check_learn(self, file: Path) -> None:
+        """A policy of one's own must not be lost to a learned one."""
+        if self.policy_name:
+            raise UsageError("--learn writes a policy, --policy judges by one", hint="learn first, then judge by it")
+        if file.suffix not in (".yaml", ".yml"):
+            raise UsageError(f"--learn {file}: a policy is a .yaml file", hint=f"name it {file.name}.yaml")
+        if file.exists():
+            raise UsageError(f"{file} is there already", hint="name a file that is not, or remove it")
+
+
+def keep_captures(written: Path, read: Iterable[Path]) -> None:
+    """UsageError where what is to be written is one of the captures."""
+    if any(path.resolve() == written.resolve() for path in read):
+        raise UsageError(f"{written} is a capture that is read", hint="name another file for the report")

@@ -1,0 +1,1 @@
+"""Figures over many runs: kept beside the runs, compared by their distributions."""
