@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from testbed.engine import streams
-from testbed.faults.probing import ProbePlan
+from testbed.faults.probing import LEAD_S, ProbePlan
 
 PROBER = "testbed.roles.prober"
 
 
 class Probing:
-    """A context: probes run while it lasts, and a moment longer; their records follow those of an earlier one in the same folder, whose
-    lanes have other numbers. ``nic`` gives the id of a host's NIC; ``record`` writes an event."""
+    """A context: probes run while it lasts, ``LEAD_S`` before it begins and a moment longer; their records follow those of an earlier one
+    in the same folder, whose lanes have other numbers. ``nic`` gives the id of a host's NIC; ``record`` writes an event."""
 
     def __init__(
         self, plan: ProbePlan, folder: Path, *, nic: Callable[[str], str], record: Callable[..., None]
@@ -37,6 +38,8 @@ class Probing:
             raise
         for lane in self._plan.lanes:
             self._record("ProbeStarted", **lane.to_json())
+        if self._running:
+            time.sleep(LEAD_S)
         return self
 
     def _prober(self, host: str) -> streams.FileStream:

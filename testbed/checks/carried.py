@@ -1,4 +1,5 @@
-"""What the network did to media of one mark: packets lost on the way, and jitter, between the captures at both ends."""
+"""What the network did to media of one mark: packets lost on the way, and jitter, by the captures at both ends and by what the packets say
+of themselves: a capture at a host whose own link is the full one holds what the queue let go, not what it was given."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
-from testbed.checks.facts import first
+from testbed.checks.facts import first, seen
 from testbed.dscp import code_point, dscp_of, name_of
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.errors import UsageError
@@ -20,6 +21,7 @@ from testbed.packets import Packets, address_text
 from testbed.packets.classes import owned
 from testbed.packets.rtp import RtpStream, rtp_streams
 from testbed.recording import Run
+from testbed.rtp import CLOCK_HZ, PACKET_S
 from testbed.verdict import Evidence, Status, Verdict
 
 FEWEST_PACKETS = 50
@@ -52,41 +54,56 @@ class CarriedParams(Params):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Carried:
-    """A stream from the capture at its sender's to that at its receiver's: of each packet sent, in order, how long it took, nan where it
-    never came. ``frame``: in the sender's capture."""
+    """A stream between the captures at both of its ends. ``number``: every sequence number from its first packet to its last, whether or
+    not it was ever captured: what a full queue at the sender itself drops, its own capture does not hold either. ``arrived_s`` and
+    ``timestamp`` (samples): of each number at the receiver, ``arrived_s`` is nan where it never came.
+    """
 
     stream: RtpStream
-    file: str
-    frame: npt.NDArray[np.int64]
-    sent_s: npt.NDArray[np.float64]
-    took_s: npt.NDArray[np.float64]
+    packets: Packets
+    number: npt.NDArray[np.int64]
+    arrived_s: npt.NDArray[np.float64]
+    timestamp: npt.NDArray[np.int64]
 
     @property
     def lost(self) -> int:
-        return int(np.isnan(self.took_s).sum())
+        return int(np.isnan(self.arrived_s).sum())
 
     @property
     def lost_percent(self) -> float:
-        return 100 * self.lost / len(self.took_s)
+        return 100 * self.lost / len(self.arrived_s)
+
+    @property
+    def transit_s(self) -> npt.NDArray[np.float64]:
+        """Of what came, in order of arrival: how much longer it was on its way than the fastest, by the times at which the sender says it
+        was due."""
+        came = np.flatnonzero(~np.isnan(self.arrived_s))
+        came = came[np.argsort(self.arrived_s[came], kind="stable")]
+        transit_s: npt.NDArray[np.float64] = self.arrived_s[came] - self.timestamp[came] / CLOCK_HZ
+        transit_s -= transit_s.min(initial=np.inf)
+        return transit_s
 
     @property
     def jitter_s(self) -> float:
         """The estimate of RFC 3550 over what arrived, in order of arrival; the highest that it was."""
-        came = ~np.isnan(self.took_s)
-        took_s = self.took_s[came][np.argsort((self.sent_s + self.took_s)[came], kind="stable")]
         estimate = highest = 0.0
-        for difference in np.abs(np.diff(took_s)).tolist():
+        for difference in np.abs(np.diff(self.transit_s)).tolist():
             estimate += (difference - estimate) / JITTER_GAIN
             highest = max(highest, estimate)
         return highest
 
     def evidence(self) -> Evidence:
-        """Its first lost packet, or else its slowest."""
-        lost = np.flatnonzero(np.isnan(self.took_s))
-        at = int(lost[0]) if len(lost) else int(np.nanargmax(self.took_s))
+        """Its first lost packet, or else its slowest; of a packet that was never captured, the next that was."""
+        lost = np.flatnonzero(np.isnan(self.arrived_s))
+        late = self.arrived_s - self.timestamp / CLOCK_HZ
+        at = int(lost[0]) if len(lost) else int(np.nanargmax(late))
         what = "the first that is lost" if len(lost) else "the slowest packet"
-        text = f"{self.stream}: {self.lost} of {len(self.took_s)} lost, jitter {self.jitter_s * 1000:.1f} ms; {what}"
-        return Evidence(text=text, capture=self.file, frame=int(self.frame[at]))
+        captured = np.flatnonzero(self.stream.sequence >= self.number[at])
+        place = int(captured[0]) if len(captured) else len(self.stream) - 1
+        if self.stream.sequence[place] != self.number[at]:
+            what += f", RTP sequence number {self.number[at] % 65536}, did not even leave its sender's host; the next that did"
+        text = f"{self.stream}: {self.lost} of {len(self.number)} lost, jitter {self.jitter_s * 1000:.1f} ms; {what}"
+        return Evidence(text=text, capture=self.packets.file, frame=int(self.packets.frame[self.stream.index[place]]))
 
 
 def judge_carried(run: Run, params: CarriedParams) -> Verdict:
@@ -100,8 +117,8 @@ def judge_carried(run: Run, params: CarriedParams) -> Verdict:
         return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=summary)
     jitter_s = params.jitter.seconds(run.topology.timers)
     wrong = [one for one in found if one.lost_percent > params.lost or one.jitter_s > jitter_s]
-    took_s = np.concatenate([one.took_s[~np.isnan(one.took_s)] for one in found])
-    sent, lost = sum(len(one.took_s) for one in found), sum(one.lost for one in found)
+    delay_s = np.concatenate([one.transit_s for one in found])
+    sent, lost = sum(len(one.number) for one in found), sum(one.lost for one in found)
     figures = {
         "streams": float(len(found)),
         "packets": float(sent),
@@ -109,11 +126,18 @@ def judge_carried(run: Run, params: CarriedParams) -> Verdict:
         "lost_percent": round(100 * lost / sent, 3),
         "jitter_s": round(max(one.jitter_s for one in found), 6),
     }
-    if len(took_s):
-        figures |= {f"took_p{share}_s": round(float(np.percentile(took_s, share)), 6) for share in (50, 95)}
-        figures["took_max_s"] = round(float(took_s.max()), 6)
+    if len(delay_s):
+        figures |= {f"delay_p{share}_s": round(float(np.percentile(delay_s, share)), 6) for share in (50, 95)}
+        figures["delay_max_s"] = round(float(delay_s.max()), 6)
     words = f"{len(found)} streams marked {name_of(wanted)}: {lost} of {sent} packets lost, jitter {figures['jitter_s'] * 1000:.1f} ms"
     proof = first(one.evidence() for one in wrong or found)
+    waited_s = {id(one): _waited_s(run, one) for one in wrong}
+    if wrong and all(
+        one.lost_percent <= params.lost and one.jitter_s - 2 * waited_s[id(one)] / JITTER_GAIN <= jitter_s
+        for one in wrong
+    ):
+        words += f"; its sender waited {max(waited_s.values()) * 1000:.1f} ms for a processor: the machine is too busy"
+        return Verdict(check=params.check, status=Status.INCONCLUSIVE, summary=words, evidence=proof, figures=figures)
     return Verdict(
         check=params.check, status=Status.FAIL if wrong else Status.PASS, summary=words, evidence=proof, figures=figures
     )
@@ -132,23 +156,25 @@ def carried(run: Run) -> Iterator[Carried]:
 
 
 def _matched(packets: Packets, sent: RtpStream, came: RtpStream | None) -> Carried:
-    """By sequence number; each packet once, the first time that it was sent and the first time that it came."""
-    numbers, places = np.unique(sent.sequence, return_index=True)
-    took_s = np.full(len(numbers), np.nan)
+    """By sequence number; each packet the first time that it came."""
+    number = np.arange(sent.sequence.min(), sent.sequence.max() + 1)
+    arrived_s, timestamp = np.full(len(number), np.nan), np.zeros(len(number), np.int64)
     if came is not None:
         # Both count wrap-arounds from their own first packet, and the receiver's may be a later one.
         wrapped = 65536 * round(float(sent.sequence[0] - came.sequence[0]) / 65536)
-        theirs, their_places = np.unique(came.sequence + wrapped, return_index=True)
-        at = np.clip(np.searchsorted(theirs, numbers), 0, len(theirs) - 1)
-        is_there = theirs[at] == numbers
-        took_s[is_there] = came.time_s[their_places[at[is_there]]] - sent.time_s[places[is_there]]
-    return Carried(
-        stream=sent,
-        file=packets.file,
-        frame=packets.frame[sent.index[places]].astype(np.int64),
-        sent_s=sent.time_s[places],
-        took_s=took_s,
-    )
+        theirs, places = np.unique(came.sequence + wrapped, return_index=True)
+        is_known = (theirs >= number[0]) & (theirs <= number[-1])
+        at = theirs[is_known] - number[0]
+        arrived_s[at], timestamp[at] = came.time_s[places[is_known]], came.timestamp[places[is_known]]
+    return Carried(stream=sent, packets=packets, number=number, arrived_s=arrived_s, timestamp=timestamp)
+
+
+def _waited_s(run: Run, one: Carried) -> float:
+    """How long its sender waited for a processor while it sent this stream."""
+    host = run.topology.host_of(address_text(one.stream.src))
+    since_s, until_s = float(one.stream.time_s[0]), float(one.stream.time_s[-1]) + PACKET_S
+    waits = [event for event in seen(run, "MediaHeldUp") if event.event.host == host]
+    return sum(event["waited_s"] or 0.0 for event in waits if since_s <= event.time_s <= until_s)
 
 
 def _key(stream: RtpStream) -> tuple[int, int, int, int, int]:

@@ -50,7 +50,7 @@ def policy_word(value: Any) -> Any:
 class PacketsParams(Params):
     """``hop``: ``web-1->slb``; each side is a host, a role, or ``phones``. ``direction``: up is towards the server. ``when``: before
     the first fault, during any (from its confirmation until its healing begins), after all of them, or always. ``seen-at``: a host
-    whose capture is meant; without it all are.
+    whose capture is meant; without it all are. ``payload``: only packets that carry data, not handshakes, acknowledgements and resets.
     """
 
     traffic: TrafficClass = Field(alias="class")
@@ -59,6 +59,7 @@ class PacketsParams(Params):
     direction: Direction = "both"
     when: Literal["always", "before", "during", "after"] = "always"
     seen_at: str | None = Field(default=None, alias="seen-at")
+    payload: bool = False
 
     @model_validator(mode="after")
     def _policy_has_a_rule(self) -> PacketsParams:
@@ -87,6 +88,7 @@ class PacketsParams(Params):
         parts = [
             "packets",
             self.traffic,
+            "payload" if self.payload else None,
             self.policy_name,
             self.hop,
             None if self.direction == "both" else self.direction,
@@ -174,7 +176,7 @@ def _chosen(run: Run, params: PacketsParams, packets: Packets) -> Mask:
             hosts_named(run.topology, source.strip()),
             hosts_named(run.topology, destination.strip()),
         )
-    return mask
+    return mask & (packets.payload_len > 0) if params.payload else mask
 
 
 def _inside(run: Run, params: PacketsParams, packets: Packets) -> Mask:

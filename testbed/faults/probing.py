@@ -28,6 +28,8 @@ PERIOD_S, SLOW_PERIOD_S = 0.02, 0.05
 MAX_FULL_SPEED_LANES = 8
 """400 requests a second and as many answers; with more lanes each goes slower."""
 
+LEAD_S = 0.5
+"""Probes go on for so long before a fault begins: that packets were well until then is part of its proof."""
 LINGER_S, SHARE_LINGER_S = 0.5, 2.5
 """Long enough to see that a fault ended; the longer one where only a share of the packets tells."""
 EVIDENT_PERCENT = 5.0

@@ -22,7 +22,7 @@ HEADER_BYTES = 12
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RtpStream:
     """Packets of one source (SSRC) from one endpoint to another, in the order they were captured: ``index`` in the capture's columns,
-    ``sequence`` without wrap-around, from the first one's."""
+    ``sequence`` and ``timestamp`` (samples) without wrap-around, from the first one's."""
 
     src: int
     sport: int
@@ -33,6 +33,7 @@ class RtpStream:
     time_s: npt.NDArray[np.float64]
     tos: npt.NDArray[np.uint8]
     sequence: npt.NDArray[np.int64]
+    timestamp: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -79,10 +80,13 @@ def rtp_streams(packets: Packets) -> list[RtpStream]:
         return []
     columns = (packets.src, packets.sport, packets.dst, packets.dport)
     keys = np.stack([*(column[index].astype(np.int64) for column in columns), _number(data, at + 8, 4)], axis=1)
-    sequence = _number(data, at + 2, 2)
+    sequence, timestamp = _number(data, at + 2, 2), _number(data, at + 4, 4)
     found, member = np.unique(keys, axis=0, return_inverse=True)
     member = member.reshape(-1)
-    streams = [_stream(packets, found[place], index[own], sequence[own]) for place, own in _members(member, len(found))]
+    streams = [
+        _stream(packets, found[place], index[own], sequence[own], timestamp[own])
+        for place, own in _members(member, len(found))
+    ]
     return sorted(streams, key=lambda stream: int(stream.index[0]))
 
 
@@ -93,10 +97,13 @@ def _members(member: npt.NDArray[np.int64], count: int) -> list[tuple[int, npt.N
 
 
 def _stream(
-    packets: Packets, key: npt.NDArray[np.int64], index: npt.NDArray[np.int64], sequence: npt.NDArray[np.int64]
+    packets: Packets,
+    key: npt.NDArray[np.int64],
+    index: npt.NDArray[np.int64],
+    sequence: npt.NDArray[np.int64],
+    timestamp: npt.NDArray[np.int64],
 ) -> RtpStream:
     src, sport, dst, dport, ssrc = (int(value) for value in key)
-    steps = (np.diff(sequence) + 0x8000) % 0x10000 - 0x8000
     return RtpStream(
         src=src,
         sport=sport,
@@ -106,8 +113,17 @@ def _stream(
         index=index,
         time_s=packets.time_s[index],
         tos=packets.tos[index],
-        sequence=np.concatenate(([0], np.cumsum(steps))) + sequence[0],
+        sequence=_unwrapped(sequence, 16),
+        timestamp=_unwrapped(timestamp, 32),
     )
+
+
+def _unwrapped(numbers: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
+    """Each number at the least distance from the one before it."""
+    half = 1 << bits - 1
+    steps = (np.diff(numbers) + half) % (2 * half) - half
+    unwrapped: npt.NDArray[np.int64] = np.concatenate(([0], np.cumsum(steps))) + numbers[0]
+    return unwrapped
 
 
 def _number(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:

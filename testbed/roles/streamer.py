@@ -47,7 +47,7 @@ class Streamer:
             raise UsageError("to: phones, device name and address, are needed")
         duration_s = number_in(request, "duration_s", least=0.1, most=MAX_STREAM_S)
         tos = int(number_in(request, "tos", least=0, most=255, default=0))
-        media = Media()
+        media = Media(self._held_up)
         try:
             ports = self._open(media, scheme, to)
             started = await self._start(scheme, to, ports)
@@ -60,6 +60,9 @@ class Streamer:
             media.close()
         results = [self._ended(phone, scheme, port) for phone, port in ports.items()]
         return {"results": results}
+
+    def _held_up(self, late_s: float, waited_s: float) -> None:
+        self._report("MediaHeldUp", late_s=round(late_s, 6), waited_s=round(waited_s, 6))
 
     def _open(self, media: Media, scheme: str, to: Mapping[str, str]) -> dict[str, MediaPort]:
         """A port for each phone; one under "" for a group."""

@@ -20,6 +20,7 @@ SCENARIO_SUFFIX = ".scenario.yaml"
 MARKER = "bed_scenario"
 RUN = pytest.StashKey[Path]()
 FAILED = pytest.StashKey[bool]()
+VERDICTS = pytest.StashKey[list[Any]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -109,6 +110,7 @@ def bed(request: pytest.FixtureRequest) -> Iterator[BedFixture]:
     beds: Beds = request.getfixturevalue("_beds")
     folder = _folder(request)
     with beds.recorded(folder, request.node.name) as fixture:
+        request.node.stash[VERDICTS] = fixture.verdicts
         yield fixture
         _note(request.node, folder, [*fixture.verdicts])
 
@@ -123,6 +125,7 @@ def bed_run(request: pytest.FixtureRequest) -> ScenarioRun:
     if marker is None or len(marker.args) != 1:
         raise pytest.UsageError(f"bed_run needs @pytest.mark.{MARKER}('NAME or FILE') at the test")
     run = perform(marker.args[0], runs=_runs(request.config), beside=request.node.path.parent, **marker.kwargs)
+    request.node.stash[VERDICTS] = run.verdicts
     _note(request.node, run.folder, run.verdicts)
     return run
 
@@ -133,7 +136,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         item.stash[FAILED] = True
     if RUN in item.stash and report.failed:
-        report.sections.append(("test-bed", f"recorded in {item.stash[RUN]}: `testbed judge {item.stash[RUN]}`"))
+        said = [f"recorded in {item.stash[RUN]}: `testbed judge {item.stash[RUN]}`"]
+        said += [str(verdict) for verdict in item.stash.get(VERDICTS, [])]
+        report.sections.append(("test-bed", "\n".join(said)))
     return report
 
 

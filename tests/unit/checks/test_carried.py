@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,13 +29,16 @@ def stream(
     port: int = PORTS[0],
     ssrc: int = 7,
     first: int = 65_500,
+    dropped: Container[int] = (),
 ) -> None:
-    """One from phones-1 to phones-2: how long each packet took, None where it was lost."""
+    """One from phones-1 to phones-2: how long each packet took, None where it was lost. ``dropped``: lost before they left the host."""
     sender = Sender(ssrc=ssrc, sequence=first, timestamp=0, now=0.0)
     for number, delay_s in enumerate(took_s):
         data, at_s = sender.packet(sender.due), 1.0 + number * PACKET_S
         assert data is not None
         here, there = (TALKERS[0], port), (TALKERS[1], port)
+        if number in dropped:
+            continue
         recording.wires[PHONE_HOSTS[0]].udp(at_s, here, there, data, tos=tos)
         if delay_s is not None:
             recording.wires[PHONE_HOSTS[1]].udp(at_s + delay_s, here, there, data, tos=tos)
@@ -58,7 +62,7 @@ def test_what_is_marked_arrives_and_what_is_not_suffers(tmp_path: Path) -> None:
     marked = judged(recording, tmp_path / "1", mark="EF")
     assert marked.status is Status.PASS, marked.summary
     assert marked.figures["packets"] == PACKETS
-    assert marked.figures["took_max_s"] == pytest.approx(0.001, abs=1e-5)
+    assert marked.figures["delay_max_s"] == pytest.approx(0.0, abs=1e-5)
     unmarked = judged(recording, tmp_path / "2", mark="DEFAULT", lost=50)
     assert unmarked.status is Status.FAIL
     assert unmarked.figures["lost"] == PACKETS / 10
@@ -75,6 +79,38 @@ def test_a_lost_packet_fails_wherever_it_was(lost: list[int], tmp_path: Path) ->
     verdict = judged(recording, tmp_path, mark="EF")
     assert verdict.status is Status.FAIL
     assert verdict.figures["lost"] == len(lost)
+
+
+def test_what_the_senders_own_queue_drops_is_lost_too_and_its_waits_are_jitter(tmp_path: Path) -> None:
+    """The capture at the sender holds what its full link let go, when it let it go."""
+    recording = begun()
+    stream(recording, [0.001] * PACKETS, tos=EF_TOS, dropped=[10, 11, 50])
+    verdict = judged(recording, tmp_path / "1", mark="EF")
+    assert verdict.status is Status.FAIL
+    assert verdict.figures["lost"] == 3
+    assert f"sequence number {(65_500 + 10) % 65536}, did not even leave" in verdict.evidence[0].text
+    assert verdict.evidence[0].frame == 2 + 10
+    late = begun()
+    sender = Sender(ssrc=7, sequence=1, timestamp=2**32 - 500, now=0.0)
+    for number in range(PACKETS):
+        data, at_s = sender.packet(sender.due), 1.0 + number * PACKET_S + 0.015 * (number % 2)
+        assert data is not None
+        for host, wait_s in zip(PHONE_HOSTS, (0.0, 0.0001), strict=True):
+            late.wires[host].udp(at_s + wait_s, (TALKERS[0], PORTS[0]), (TALKERS[1], PORTS[0]), data, tos=EF_TOS)
+    verdict = judged(late, tmp_path / "2", mark="EF")
+    assert verdict.status is Status.FAIL
+    assert verdict.figures["jitter_s"] == pytest.approx(0.015, abs=1e-3)
+    assert verdict.figures["delay_p95_s"] == pytest.approx(0.015, abs=1e-4)
+
+
+def test_jitter_of_a_sender_that_had_no_processor_shows_nothing(tmp_path: Path) -> None:
+    recording = begun()
+    stream(recording, [0.3 if number == 50 else 0.001 for number in range(PACKETS)], tos=EF_TOS)
+    assert judged(recording, tmp_path / "1", mark="EF").status is Status.FAIL
+    recording.event(2.0, PHONE_HOSTS[0], "MediaHeldUp", late_s=0.28, waited_s=0.28)
+    assert judged(recording, tmp_path / "2", mark="EF").status is Status.INCONCLUSIVE
+    assert recording.change("MediaHeldUp", waited_s=0.02)
+    assert judged(recording, tmp_path / "3", mark="EF").status is Status.FAIL
 
 
 def test_a_share_that_is_allowed_passes(tmp_path: Path) -> None:

@@ -247,6 +247,22 @@ def test_only_the_capture_at_the_host_named_is_judged(tmp_path: Path) -> None:
         packets(recording, tmp_path / "none", **{"class": "sccp", "seen-at": "web-9"}, **SRND)
 
 
+def test_only_packets_with_payload_are_judged_where_that_is_asked_for(tmp_path: Path) -> None:
+    """A server that marks its answers, but not its half of the handshake; and the same with one answer unmarked."""
+    spoilt = ("handshake", "answer")
+    for last, status in zip(spoilt, (Status.PASS, Status.FAIL), strict=True):
+        recording = stories.rehome()
+        connection = Connection([recording.wires["phones-1"]], ("172.26.16.7", 49_000), (ADDRESSES["ccm-1"], 2000))
+        connection.packet(9.0, up=False, flags=SYN | ACK, tos=0)
+        connection.packet(9.1, up=False, payload=b"data", tos=0 if last == "answer" else AF31_TOS)
+        connection.packet(9.2, up=False, flags=ACK, tos=0)
+        params = {"class": "sccp", "payload": True, **SRND}
+        verdict = packets(recording, tmp_path / last, **params)
+        assert verdict.status is status, verdict.summary
+        assert verdict.check == "packets sccp payload srnd-table-11-4"
+        assert packets(recording, tmp_path / f"{last}-all", **{"class": "sccp"}, **SRND).status is Status.FAIL
+
+
 def test_a_policy_file_is_read_into_the_parameters(tmp_path: Path) -> None:
     """So the run is judged the same where the file is not."""
     file = tmp_path / "own.yaml"
