@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         item.stash[FAILED] = True
     if RUN in item.stash and report.failed:
-        said = [f"recorded in {item.stash[RUN]}: `testbed judge {item.stash[RUN]}`"]
+        said = [f"recorded in {item.stash[RUN]}, with report.html; `testbed judge` of it judges again"]
         said += [str(verdict) for verdict in item.stash.get(VERDICTS, [])]
         report.sections.append(("test-bed", "\n".join(said)))
     return report
@@ -144,9 +145,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """The recording of a test that passed goes, unless it is asked for."""
-    if RUN in item.stash and not item.stash.get(FAILED, False) and not item.config.getoption("bed_keep"):
+    """The recording of a test that passed goes, unless it is asked for; one that stays gets its report."""
+    if RUN not in item.stash:
+        return
+    if item.stash.get(FAILED, False) or item.config.getoption("bed_keep"):
+        _report_on(item.stash[RUN])
+    else:
         shutil.rmtree(item.stash[RUN], ignore_errors=True)
+
+
+def _report_on(folder: Path) -> None:
+    """Of a bed that never came up there is nothing to report."""
+    from testbed.errors import BedError
+    from testbed.report.keep import write_report
+
+    with suppress(BedError):
+        write_report(folder, None)
 
 
 def _from_root(config: pytest.Config, word: str) -> str:

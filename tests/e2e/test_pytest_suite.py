@@ -74,12 +74,13 @@ def test_a_recording_of_a_failed_test_is_kept_and_judged_the_same_again(project:
     done = suite(project)
     assert done.returncode == 1
     (folder,) = kept(project)
-    assert f"`testbed judge {folder}`" in done.stdout
+    assert f"recorded in {folder}, with report.html" in done.stdout
     again = testbed("judge", folder, "--output", "json")
     assert again.status in (1, 3), describe(again)
     (verdict,) = again.verdicts["rehomed"]
     assert f"{verdict['status']} rehomed" in done.stdout
     assert verdict["summary"] in done.stdout
+    assert "rehomed" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_scenario_files_and_an_overlay_of_the_projects_own(project: Path):
