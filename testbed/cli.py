@@ -73,6 +73,7 @@ def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: st
     from testbed.engine.images import build_all
     from testbed.generation import BedSpec
     from testbed.live import Recorder
+    from testbed.run import await_servers
     from testbed.scenario import compose_files
 
     say = show.progress()
@@ -85,6 +86,7 @@ def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: st
     try:
         bed = Bed.up(spec, images=build_all(say), recorder=Recorder(), progress=say)
         say("every phone is registered" if bed.topology.phones else "up")
+        await_servers(bed, say)
     except BedExists:
         bed = attach(name)
         if not bed.is_of(spec):
@@ -137,7 +139,8 @@ def down(name: str, all_beds: bool, stale: bool) -> int:
     for one in names:
         leftovers.await_undone(one, show.say)
         leftovers.remove(one, show.say)
-        show.say(f"bed {one}: removed" if one in there else f"bed {one}: there was none")
+        others = f"; --name NAME, of those that are up: {', '.join(sorted(there))}" if there else ""
+        show.say(f"bed {one}: removed" if one in there else f"bed {one}: there was none{others}")
     return errors.EXIT_OK
 
 

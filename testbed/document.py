@@ -215,6 +215,14 @@ def _report(document: Document, model: type[BaseModel], details: list[ErrorDetai
     return document.error(message, first, hint=hint)
 
 
+def words_said(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong with parameters that were not read from a file, and what to write instead: of the first wrong one."""
+    detail = error.errors(include_url=False)[0]
+    message, hint = _problem(detail, _words_of(model, ()))
+    where = dotted([part for part in detail["loc"] if isinstance(part, str)])
+    return f"{where}: {message}" if where else message, hint
+
+
 def _where(document: Document, detail: ErrorDetails) -> Where:
     """Pydantic's location without the parts that name branches of unions instead of places in the document."""
     where: list[str | int] = []

@@ -27,6 +27,9 @@ class BedError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            # For whoever shows a traceback, pytest among them; the command line prints the hint itself.
+            self.add_note(f"next: {hint}")
 
 
 class UsageError(BedError):

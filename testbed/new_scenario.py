@@ -24,14 +24,15 @@ profile: quick
 capture: [phones-1, phones-2, ccm-1, ccm-bk, slb]
 steps:
   - press: all-urls
+  # It lasts until the steps are over. `for: 5s` or `until: rehomed` would end it before the next step.
   - at: 2s
     inject: {{kill: ccm-1}}
-    until: rehomed
-  - press: all-urls
+  - after: rehomed
+    press: all-urls
 expect:
   - registered: {{at: ccm-1, when: before}}
   - rehomed: {{from: ccm-1, to: ccm-bk}}
-  - urls: {{work: [services, directory, information, messages, authentication, idle, proxy]}}
+  - urls: {{when: during, work: [services, directory, information, messages, authentication, idle, proxy]}}
   - marking: {{policy: srnd-table-11-4}}
   - recovered: {{}}
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from testbed.engine import streams
 from testbed.faults.probing import LEAD_S, ProbePlan
+from testbed.waiting import pause
 
 PROBER = "testbed.roles.prober"
 
@@ -39,7 +39,7 @@ class Probing:
         for lane in self._plan.lanes:
             self._record("ProbeStarted", **lane.to_json())
         if self._running:
-            time.sleep(LEAD_S)
+            pause(LEAD_S)
         return self
 
     def _prober(self, host: str) -> streams.FileStream:

@@ -172,6 +172,30 @@ def servers_down(bed: Bed, expected: set[Server]) -> list[str]:
     return down + [f"{backend}/{server} not heard of" for _, backend, server in sorted(unheard)]
 
 
+SERVERS_WITHIN_S = 5.0
+"""An SLB's first checks, of servers that were not there yet."""
+
+
+def await_servers(bed: Bed, say: Progress) -> None:
+    """Until every SLB sends requests to all its servers; of those that it does not ask after a while it is said."""
+    down: list[str] = []
+
+    def none_down() -> bool:
+        down[:] = servers_down(bed, set())
+        return not down
+
+    try:
+        wait_until(
+            none_down,
+            awaited="servers of the SLB",
+            timeout_s=SERVERS_WITHIN_S,
+            last_seen=lambda: ", ".join(down),
+            poll_s=0.1,
+        )
+    except NotReady:
+        say(f"the SLB does not ask every server: {', '.join(down)}")
+
+
 def record_slb(bed: Bed, when: str) -> set[Server]:
     """HAProxy's own statistics, through its admin socket, as events; an SLB of another make has none. The servers there are."""
     servers: set[Server] = set()

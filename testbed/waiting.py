@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,11 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from testbed.errors import NotReady
 
 T = TypeVar("T")
+
+
+def pause(seconds: float) -> None:
+    """What has to go on for a while before the next thing may begin, goes on."""
+    time.sleep(seconds)
 
 
 def wait_until(

@@ -10,13 +10,14 @@ from testbed import show
 from testbed.audit import report
 from testbed.audit.folders import captures_of
 from testbed.audit.judge import judge, nearest, numbered
-from testbed.audit.request import Request, keep_captures
+from testbed.audit.request import Request
 from testbed.audit.survey import Survey, survey
 from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
 from testbed.packets.file import in_order_of_time, open_capture
 from testbed.verdict import Status, Verdict, worst
+from testbed.written import check_target
 
 if TYPE_CHECKING:
     from testbed.audit.compare import Comparison
@@ -64,7 +65,7 @@ def _read(asked: Request, chosen: Policy | None) -> Survey:
 def _followed(asked: Request, chosen: Policy | None) -> Survey:
     from testbed.audit.follow import follow
 
-    for_s = _length_s(asked.for_) if asked.for_ else None
+    for_s = _length_s(asked.for_) if asked.for_ is not None else None
     return follow(asked, chosen, for_s)
 
 
@@ -172,7 +173,7 @@ def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str,
 
     (path,) = captures_of([file])
     if svg:
-        keep_captures(svg, [path])
+        check_target(svg, "SVG")
     capture = open_capture(path)
     found = ladders(capture)
     chosen = of_device(found.every, device) if device else list(found.every)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.audit.folders import captures_of
 from testbed.errors import UsageError
+from testbed.written import check_target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,14 +29,16 @@ class Request:
         object.__setattr__(self, "files", captures_of(self.files))
         if self.follow and len(self.files) > 1:
             raise UsageError("--follow reads one capture", hint="name the one that is written now")
-        if self.for_ and not self.follow:
+        if self.for_ is not None and not self.follow:
             raise UsageError("--for ends what is followed", hint="add --follow")
         if self.output == "junit" and not self.policy_name:
             raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
         if self.learn:
             self._check_learn(self.learn)
         if self.html:
-            keep_captures(self.html, self.files)
+            check_target(self.html, "HTML")
+        if self.html and self.learn and self.html.resolve() == self.learn.resolve():
+            raise UsageError(f"{self.html}: a report and a policy need a file each", hint="name two files")
 
     def _check_learn(self, file: Path) -> None:
         """A policy of one's own must not be lost to a learned one."""
@@ -45,9 +48,3 @@ class Request:
             raise UsageError(f"--learn {file}: a policy is a .yaml file", hint=f"name it {file.name}.yaml")
         if file.exists():
             raise UsageError(f"{file} is there already", hint="name a file that is not, or remove it")
-
-
-def keep_captures(written: Path, read: Iterable[Path]) -> None:
-    """UsageError where what is to be written is one of the captures."""
-    if any(path.resolve() == written.resolve() for path in read):
-        raise UsageError(f"{written} is a capture that is read", hint="name another file for the report")

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
 from testbed.checks.facts import first, seen
-from testbed.dscp import code_point, dscp_of, name_of
+from testbed.document import unknown_word
+from testbed.dscp import NAMES, code_point, dscp_of, name_of
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.errors import UsageError
 from testbed.packets import Packets, address_text
@@ -33,8 +34,8 @@ JITTER_GAIN = 16
 def _mark(word: str) -> str:
     try:
         code_point(word)
-    except UsageError as error:
-        raise ValueError(error.message) from None
+    except UsageError:
+        raise unknown_word(word, NAMES.values()) from None
     return word
 
 

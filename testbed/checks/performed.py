@@ -40,7 +40,7 @@ def judge_steps(run: Run, params: StepsParams) -> Verdict:
         summary = "; ".join(problem.text for problem in problems[:3])
         proof = first(problems)
         return Verdict(check="steps", status=Status.INCONCLUSIVE, summary=summary, evidence=proof, figures=figures)
-    summary = f"all performed, {confirmed} faults confirmed"
+    summary = f"all performed, {confirmed} fault{'' if confirmed == 1 else 's'} confirmed"
     summary += f", at most {max(off_s) * 1000:.0f} ms off their times" if off_s else ""
     return Verdict(check="steps", status=Status.PASS, summary=summary, figures=figures)
 

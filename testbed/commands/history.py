@@ -66,13 +66,10 @@ def history_compare(before: str, after: str, runs: Path, output: str) -> int:
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN…")
 @click.option("--label", default="", metavar="WORD", help="name these runs")
 def history_add(folders: tuple[Path, ...], label: str) -> int:
-    """Add judged runs to the history beside them, or give them a label."""
+    """Add judged runs to the history beside them, or give them a label. What is no judged run is named and left out."""
     from testbed.trends import command
 
-    for folder in folders:
-        store = command.opened(folder.resolve().parent)
-        store.add(folder.resolve(), label)
-        store.close()
+    command.add(folders, label)
     return errors.EXIT_OK
 
 

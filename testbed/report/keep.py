@@ -12,6 +12,7 @@ from testbed.report.junit import junit
 from testbed.report.page import page
 from testbed.report.reading import Told, read
 from testbed.verdict import Verdict
+from testbed.written import check_target
 
 REPORT, JUNIT = "report.html", "junit.xml"
 
@@ -38,6 +39,7 @@ def _write(file: Path, make: Callable[[Told], str], told: Told) -> str:
 def write_report(folder: Path, file: Path | None) -> tuple[Path, Told]:
     """The report alone, from what is in the folder; UsageError where that is no run, or the file cannot be written."""
     told, target = read(folder), file or folder / REPORT
+    check_target(target, "HTML")
     try:
         target.write_text(page(told), encoding="utf-8")
     except OSError as error:

@@ -168,13 +168,13 @@ def _verdicts(path: Path, missing: list[str]) -> tuple[Verdict, ...]:
 
 def verdict_of(row: object) -> Verdict | None:
     """The inverse of Verdict.to_json; None where that is no verdict."""
-    if not isinstance(row, dict) or row.get("status") not in Status.__members__:
+    if not isinstance(row, dict) or str(row.get("status")) not in Status.__members__:
         return None
     figures = row.get("figures")
     evidence = row.get("evidence")
     return Verdict(
         check=str(row.get("check", "")),
-        status=Status[row["status"]],
+        status=Status[str(row["status"])],
         summary=str(row.get("summary", "")),
         claim=str(row.get("claim", "")),
         evidence=tuple(_evidence(item) for item in evidence if isinstance(item, dict))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, get_args
 
 from testbed.address_block import AddressBlock
 from testbed.bed import Bed
@@ -20,11 +20,13 @@ from testbed.history import Event, History
 from testbed.live import fact_timeout_s
 from testbed.rendering import filled_in
 from testbed.sccp.service import line_number
+from testbed.scenario_model import Fact
 from testbed.suite.episode import Episode
 from testbed.topology import Role
 from testbed.verdict import Verdict
 from testbed.waiting import wait_until
 
+FACTS: tuple[str, ...] = get_args(Fact)
 _NUMBERS = count(1)
 """A fault has one for good: a bed that is shared by tests tells their faults apart by it."""
 
@@ -114,6 +116,8 @@ class Phones:
         self._wait(fact, "", timeout_s)
 
     def _wait(self, fact: str, to: str, timeout_s: float | None) -> None:
+        if fact not in FACTS:
+            raise UsageError(f"no fact {fact!r}", hint=known_words(fact, FACTS))
         if to:
             self._bed.topology.host(to)
         facts, registered = self._bed.facts, self._bed.recorder.registered

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from testbed import __version__, state
 from testbed.bed import Bed
 from testbed.checks import KINDS
 from testbed.checks.base import Params
-from testbed.document import known_words
+from testbed.document import known_words, words_said
 from testbed.engine import versions
 from testbed.errors import UsageError
 from testbed.judge import judge, write_verdicts
@@ -76,7 +78,12 @@ class Episode:
         """The verdict of one expectation, with all that the recording's own soundness takes away from it."""
         if kind not in KINDS:
             raise UsageError(f"unknown kind of expectation {kind!r}", hint=known_words(kind, KINDS))
-        params: Params = KINDS[kind].params.model_validate(parameters)
+        model = KINDS[kind].params
+        try:
+            params: Params = model.model_validate(parameters)
+        except ValidationError as error:
+            message, hint = words_said(error, model)
+            raise UsageError(f"{kind}: {message}", hint=hint) from None
         self.end()
         self._asked.append((kind, params))
         self._write_scenario()

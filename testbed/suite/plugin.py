@@ -120,12 +120,16 @@ def bed(request: pytest.FixtureRequest) -> Iterator[BedFixture]:
 def bed_run(request: pytest.FixtureRequest) -> ScenarioRun:
     """What came of the scenario that the test's marker ``bed_scenario`` names: ``verdicts``, ``passed``, ``folder``."""
     _skip_unwanted(request.config)
+    from testbed.errors import BedError
     from testbed.suite.scenario_item import perform
 
     marker = request.node.get_closest_marker(MARKER)
     if marker is None or len(marker.args) != 1:
         raise pytest.UsageError(f"bed_run needs @pytest.mark.{MARKER}('NAME or FILE') at the test")
-    run = perform(marker.args[0], runs=_runs(request.config), beside=request.node.path.parent, **marker.kwargs)
+    try:
+        run = perform(marker.args[0], runs=_runs(request.config), beside=request.node.path.parent, **marker.kwargs)
+    except BedError as error:
+        pytest.fail("\n".join([str(error), *getattr(error, "__notes__", ())]), pytrace=False)
     request.node.stash[VERDICTS] = run.verdicts
     _note(request.node, run.folder, run.verdicts)
     return run
@@ -137,7 +141,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         item.stash[FAILED] = True
     if RUN in item.stash and report.failed:
-        said = [f"recorded in {item.stash[RUN]}, with report.html; `testbed judge` of it judges again"]
+        said = [_where_it_is(item.stash[RUN])]
         said += [str(verdict) for verdict in item.stash.get(VERDICTS, [])]
         report.sections.append(("test-bed", "\n".join(said)))
     return report
@@ -150,8 +154,16 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         return
     if item.stash.get(FAILED, False) or item.config.getoption("bed_keep"):
         _report_on(item.stash[RUN])
+        item.user_properties.append(("bed_run", str(item.stash[RUN])))
     else:
         shutil.rmtree(item.stash[RUN], ignore_errors=True)
+
+
+def _where_it_is(folder: Path) -> str:
+    if not (folder / "scenario.yaml").is_file():
+        return f"no bed came up; what happened until then is in {folder}"
+    again = "; `testbed judge` of it judges again" if (folder / "verdicts.json").is_file() else ""
+    return f"recorded in {folder}, with report.html{again}"
 
 
 def _report_on(folder: Path) -> None:
@@ -190,6 +202,5 @@ def _folder(request: pytest.FixtureRequest) -> Path:
 def _note(node: pytest.Item, folder: Path, verdicts: list[Any]) -> None:
     """In the JUnit report, and for whoever reads this one."""
     node.stash[RUN] = folder
-    node.user_properties.append(("bed_run", str(folder)))
     for verdict in verdicts:
         node.user_properties.append((f"verdict {verdict.check}", f"{verdict.status.name}: {verdict.summary}"))

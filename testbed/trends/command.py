@@ -9,27 +9,69 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed import show
-from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_OK, BedError, UsageError
+from testbed.errors import (
+    EXIT_CHECK_FAILED,
+    EXIT_CLEANUP_INCOMPLETE,
+    EXIT_INCONCLUSIVE,
+    EXIT_OK,
+    BedError,
+    UsageError,
+)
 from testbed.trends.compare import FEWEST, Comparison, compare
-from testbed.trends.store import RunRow, Store
+from testbed.trends.run_folder import began_s, check_label
+from testbed.trends.store import FILE, RunRow, Store
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
 def opened(runs: Path) -> Store:
-    """The history beside these runs; says so where it had to be made again. UsageError where there are none."""
-    if not runs.is_dir():
-        raise UsageError(f"there is no folder {runs}", hint="--runs names the folder that runs are kept in")
+    """The history beside these runs; says so where it had to be made again. UsageError where there is none."""
+    if not (runs / FILE).is_file():
+        raise UsageError(
+            f"there is no history in {runs}",
+            hint="--runs names the folder that runs are kept in; `testbed history add RUN...` notes those that are there",
+        )
+    return _opened(runs)
+
+
+def _opened(runs: Path) -> Store:
     store = Store(runs)
     if store.mended:
         show.warning(store.mended)
     return store
 
 
+def add(folders: Sequence[Path], label: str) -> None:
+    """Judged runs, each to the history beside it. Files are passed over and folders that are no judged run are named: ``runs/*`` has both;
+    UsageError where nothing is left."""
+    if label:
+        check_label(label)
+    added, last = 0, None
+    for folder in (one.resolve() for one in folders):
+        if folder.is_file():
+            continue
+        if not folder.is_dir():
+            raise UsageError(f"there is no run folder {folder}", hint="name folders that `testbed run` made: runs/*")
+        if not (folder / "verdicts.json").is_file():
+            show.warning(f"left out: {folder.name} is no judged run: `testbed judge {folder}` makes it one")
+            continue
+        store = _opened(folder.parent)
+        try:
+            store.add(folder, label)
+            added += 1
+        except UsageError as error:
+            last = error
+            show.warning(f"left out: {error.message}")
+        finally:
+            store.close()
+    if not added:
+        raise UsageError("there is no judged run among them", hint=last.hint if last else "name run folders: runs/*")
+
+
 def note(runs: Path, folder: Path, label: str) -> None:
     """Add a run that was just judged; what is wrong with the history costs no verdict."""
     try:
-        store = opened(runs)
+        store = _opened(runs)
         try:
             store.add(folder, label)
         finally:
@@ -48,12 +90,15 @@ def trend(store: Store, scenario: str, figure: str, label: str, output: str) -> 
     """A figure of every run of a scenario, by expectation; UsageError lists the figures there are."""
     runs = store.runs(scenario, label)
     found = store.figures(run.folder for run in runs)
+    if not runs:
+        known = ", ".join(sorted({run.scenario for run in store.runs(label=label)}))
+        raise UsageError(
+            f"there is no run of {scenario!r}" + (f" with the label {label!r}" if label else ""),
+            hint=f"there are runs of: {known}" if known else "`testbed history ls` shows the runs",
+        )
     if not any(one.name == figure for one in found):
         known = ", ".join(sorted({one.name for one in found}))
-        raise UsageError(
-            f"no run of {scenario!r} has a figure {figure!r}",
-            hint=f"known: {known}" if known else "`testbed history ls` shows the runs",
-        )
+        raise UsageError(f"no run of {scenario!r} has a figure {figure!r}", hint=f"known: {known}")
     began = {run.folder: run.began_s for run in runs}
     rows = [
         {"began": _moment(began[one.folder]), "run": one.folder, "verdict": one.verdict, figure: one.value}
@@ -88,18 +133,56 @@ def compare_labels(store: Store, before: str, after: str, output: str) -> int:
 
 
 def prune(store: Store, runs: Path, older_than_s: float, *, really: bool) -> int:
-    """Run folders that began longer ago, with their rows; without ``really`` they are only named."""
+    """Run folders that began longer ago, with their rows; without ``really`` they are only named. What cannot be removed, or is no run
+    folder of its age beside the history, is named and keeps its row; 6 where something could not be removed."""
     border_s = time.time() - older_than_s
     old = [run.folder for run in store.runs() if run.began_s < border_s]
-    for folder in old:
-        show.say(f"{'removing' if really else 'would remove'} {runs / folder}")
-        if really and (runs / folder / "verdicts.json").is_file():
-            shutil.rmtree(runs / folder)
-    if really:
-        store.forget(old)
-    else:
-        show.say(f"{len(old)} runs; --yes removes them")
-    return EXIT_OK
+    done, failed = 0, 0
+    for name in old:
+        if doubt := _doubt(runs, name, border_s):
+            show.warning(f"left alone: {name}: {doubt}")
+        elif not really:
+            show.say(f"would remove {runs / name}")
+            done += 1
+        else:
+            show.say(f"removing {runs / name}")
+            try:
+                _remove(runs, name)
+            except OSError as error:
+                show.warning(f"{runs / name} could not be removed: {error.strerror or error}")
+                failed += 1
+                continue
+            store.forget([name])
+            done += 1
+    show.say(f"{done} runs removed" if really else f"{done} runs; --yes removes them")
+    return EXIT_CLEANUP_INCOMPLETE if failed else EXIT_OK
+
+
+def _doubt(runs: Path, name: str, border_s: float) -> str:
+    """Why this is not to be removed as an old run; the history's word alone is not enough."""
+    folder = runs / name
+    if not name or Path(name).name != name:
+        return "it is not beside the history"
+    if folder.is_symlink():
+        return "it is a symbolic link; remove the folder it leads to, and then the link"
+    if not folder.exists():
+        return ""
+    try:
+        began = began_s(folder)
+    except (OSError, ValueError, LookupError, TypeError):
+        return "it is no run folder"
+    if not (folder / "verdicts.json").is_file():
+        return "it holds no verdicts"
+    return "" if began < border_s else "by its own events it is not so old"
+
+
+def _remove(runs: Path, name: str) -> None:
+    """Out of sight first: no half of a run stays under its name."""
+    if not (runs / name).exists():
+        return
+    going = runs / f".removed-{name}"
+    (runs / name).rename(going)
+    shutil.rmtree(going)
 
 
 def sparkline(values: Sequence[float]) -> str:

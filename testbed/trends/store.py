@@ -1,27 +1,29 @@
 """The history of runs: every verdict and figure of each, in SQLite beside the run folders.
 
-The folders are the truth: a file that cannot be read is moved aside and made again from them.
+The folders are the truth: a file that is damaged is moved aside and made again from them. One that is only in use, or on a full disk, is
+left alone.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from testbed.errors import UsageError
+from testbed.errors import BedError, UsageError
+from testbed.trends.run_folder import JudgedRun, read_run, write_label
 
 FILE = "history.sqlite"
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 """Another nightly writes for milliseconds at a time."""
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_TABLES = {"runs", "verdicts", "figures"}
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -68,14 +70,20 @@ class Figure:
 
 
 class Store:
-    """``runs`` is the folder of run folders. What could not be read and was made again is in ``mended``, in words."""
+    """``runs`` is the folder of run folders. What was damaged and was made again is in ``mended``, in words. BedError where it cannot be
+    used now, for instance since another process holds it."""
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self.mended = ""
         try:
-            self._database = self._opened()
+            runs.mkdir(parents=True, exist_ok=True)
+            self._database = _opened(runs / FILE)
         except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise BedError(
+                    f"{runs / FILE}: {error}", hint="another process may hold it, or its disk be full: try again"
+                ) from None
             self._make_again(str(error))
 
     def close(self) -> None:
@@ -83,20 +91,11 @@ class Store:
 
     def add(self, folder: Path, label: str = "") -> None:
         """A judged run, or one that was judged anew; UsageError where its folder is not whole. An older label stays."""
-        run, verdicts = _read(folder)
+        read_run(folder)
+        if label:
+            write_label(folder, label)
         with self._writing() as database:
-            known = database.execute("SELECT label FROM runs WHERE folder = ?", (folder.name,)).fetchone()
-            database.execute("DELETE FROM runs WHERE folder = ?", (folder.name,))
-            values = {**run, "label": label or (known[0] if known else "")}
-            database.execute(
-                "INSERT INTO runs VALUES (:folder, :scenario, :profile, :began_s, :status, :label, :testbed, :engine, :kernel)",
-                values,
-            )
-            for place, verdict in enumerate(verdicts):
-                row = (folder.name, place, *(str(verdict[key]) for key in ("check", "status", "claim", "summary")))
-                database.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", row)
-                figures = [(folder.name, place, name, float(value)) for name, value in verdict["figures"].items()]
-                database.executemany("INSERT INTO figures VALUES (?, ?, ?, ?)", figures)
+            _insert(database, read_run(folder))
 
     def runs(self, scenario: str = "", label: str = "") -> list[RunRow]:
         """Oldest first; of one scenario, of one label, or all."""
@@ -130,91 +129,90 @@ class Store:
             self._database.execute("BEGIN IMMEDIATE")
             yield self._database
 
-    def _opened(self) -> sqlite3.Connection:
-        self._runs.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._runs / FILE, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            database.row_factory = sqlite3.Row
-            database.execute("PRAGMA foreign_keys = ON")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("BEGIN IMMEDIATE")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            database.execute("COMMIT")
-            if version not in (0, SCHEMA_VERSION):
-                raise UsageError(
-                    f"{self._runs / FILE} was written by another version of the test-bed (schema {version})",
-                    hint="use that one, or move the file away: it is made again from the run folders",
-                )
-            damage = database.execute("PRAGMA quick_check").fetchone()[0]
-            if damage != "ok":
-                raise sqlite3.DatabaseError(str(damage))
-        except BaseException:
-            database.close()
-            raise
-        return database
-
     def _make_again(self, reason: str) -> None:
-        file = self._runs / FILE
-        aside = file.with_name(f"{FILE}.broken-{time.time_ns()}")
-        file.rename(aside)
-        for rest in ("-wal", "-shm"):
-            file.with_name(FILE + rest).unlink(missing_ok=True)
-        self._database = self._opened()
-        count = 0
-        for folder in sorted(self._runs.iterdir()):
-            if (folder / "verdicts.json").is_file():
-                try:
-                    self.add(folder)
-                except UsageError:
-                    continue
-                count += 1
-        self.mended = (
-            f"{file} could not be read ({reason}): moved to {aside.name}, and made again from {count} run folders"
-        )
+        """Beside the damaged one, which is moved aside only when the new one is whole."""
+        file, new = self._runs / FILE, self._runs / f"{FILE}.new-{os.getpid()}"
+        count, left_out = 0, []
+        try:
+            database = _opened(new)
+            database.execute("BEGIN")
+            for folder in sorted(self._runs.iterdir()):
+                if (folder / "verdicts.json").is_file():
+                    try:
+                        _insert(database, read_run(folder))
+                        count += 1
+                    except UsageError:
+                        left_out.append(folder.name.encode(errors="replace").decode())
+            database.execute("COMMIT")
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.close()
+            aside = f"{FILE}.broken-{time.time_ns()}"
+            for rest in ("-wal", "-shm", ""):
+                if (old := file.with_name(FILE + rest)).exists():
+                    old.rename(file.with_name(aside + rest))
+            new.rename(file)
+        finally:
+            new.unlink(missing_ok=True)
+        self._database = _opened(file)
+        self.mended = f"{file} is damaged ({reason}): moved to {aside}, and made again from {count} run folders"
+        if left_out:
+            self.mended += f"; left out, since they are not whole: {', '.join(left_out)}"
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What the run folder says; UsageError names what is missing."""
+def _opened(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        judged = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
-        scenario = yaml.safe_load((folder / "scenario.yaml").read_text(encoding="utf-8"))
-        versions = _versions(folder)
-        run = {
-            "folder": folder.name,
-            "scenario": str(scenario["scenario"]),
-            "profile": str(scenario["profile"]),
-            "began_s": _began_s(folder),
-            "status": str(judged["status"]),
-            **versions,
-        }
-        verdicts = [{"figures": {}, **verdict} for verdict in judged["verdicts"]]
-        for verdict in verdicts:
-            _ = [float(value) for value in verdict["figures"].values()], verdict["check"], verdict["summary"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"{folder} is no judged run: {error}", hint="`testbed judge` writes the verdicts of a run"
-        ) from None
-    return run, verdicts
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA foreign_keys = ON")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            version = _made(database)
+        if version != SCHEMA_VERSION:
+            raise UsageError(
+                f"{file} was written by another version of the test-bed (schema {version})",
+                hint="use that one, or move the file away: it is made again from the run folders",
+            )
+        damage = database.execute("PRAGMA quick_check").fetchone()[0]
+        if damage != "ok":
+            raise sqlite3.DatabaseError(str(damage))
+        tables = {row["name"] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables >= _TABLES:
+            raise sqlite3.DatabaseError("tables are missing")
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
-def _began_s(folder: Path) -> float:
-    """When its first event was."""
-    with (folder / "history.jsonl").open(encoding="utf-8", errors="replace") as lines:
-        return float(json.loads(next(iter(lines), ""))["time_s"])
+def _made(database: sqlite3.Connection) -> int:
+    """The tables, unless another process makes them at this moment; the version that is there now."""
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("BEGIN IMMEDIATE")
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        version = SCHEMA_VERSION
+    database.execute("COMMIT")
+    return int(version)
 
 
-def _versions(folder: Path) -> dict[str, str]:
-    """Nothing where an old run has no such file."""
-    try:
-        said = json.loads((folder / "versions.json").read_text(encoding="utf-8"))
-        return {
-            "testbed": str(said["testbed"]),
-            "engine": str(said["engine"]["version"]),
-            "kernel": str(said["kernel"]),
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"testbed": "", "engine": "", "kernel": ""}
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Our own findings have no code of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in _DAMAGE
+
+
+def _insert(database: sqlite3.Connection, run: JudgedRun) -> None:
+    folder = run.row["folder"]
+    database.execute("DELETE FROM runs WHERE folder = ?", (folder,))
+    database.execute(
+        "INSERT INTO runs VALUES (:folder, :scenario, :profile, :began_s, :status, :label, :testbed, :engine, :kernel)",
+        run.row,
+    )
+    for place, verdict in enumerate(run.verdicts):
+        row = (folder, place, verdict.check, verdict.status, verdict.claim, verdict.summary)
+        database.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", row)
+        figures = [(folder, place, name, value) for name, value in verdict.figures.items()]
+        database.executemany("INSERT INTO figures VALUES (?, ?, ?, ?)", figures)

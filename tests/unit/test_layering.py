@@ -40,6 +40,7 @@ PURE = IN_CONTAINERS | {
     "clashes",
     "topology",
     "verdict",
+    "written",
     "judge",
 }
 PURE_PACKAGES = {"sccp", "browser", "packets", "faults", "checks", "audit", "report"}

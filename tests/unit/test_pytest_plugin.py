@@ -83,6 +83,17 @@ def test_bed_run_without_its_marker_says_what_is_missing(project: Path):
     assert "bed_run needs @pytest.mark.bed_scenario" in done.stdout
 
 
+def test_a_scenario_that_is_misspelt_is_named_with_what_was_meant(project: Path):
+    (project / "test_mine.py").write_text(
+        "import pytest\n@pytest.mark.bed_scenario('rehome-kil')\ndef test_one(bed_run): pass\n"
+    )
+    done = run(project)
+    assert done.returncode == 1
+    assert "did you mean 'rehome-kill'" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "def bed_run" not in done.stdout, "our own code is no help"
+
+
 def test_the_marker_and_the_options_are_known(project: Path):
     assert "bed_scenario(name_or_file" in run(project, "--markers").stdout
     (project / "test_mine.py").write_text(

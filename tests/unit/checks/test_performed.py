@@ -80,7 +80,7 @@ def test_how_far_a_fault_was_off_its_time_is_said(early_s: float, said: str, tmp
     [confirmed] = [event for event in recording.events if event.name == "FaultConfirmed"]
     recording.change("FaultConfirmed", scheduled_s=confirmed["effect_s"] - early_s)
     verdict = steps(recording, tmp_path)
-    assert verdict.summary == f"all performed, 1 faults confirmed, at most {said} off their times"
+    assert verdict.summary == f"all performed, 1 fault confirmed, at most {said} off their times"
     assert verdict.figures["off_schedule_p95_s"] == pytest.approx(abs(early_s), abs=1e-5)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_OK, UsageError
+from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_OK, BedError, UsageError
 from testbed.trends import command
 from testbed.trends.store import FILE, Store
 
@@ -163,3 +163,139 @@ def test_old_runs_are_named_first_and_removed_when_told(tmp_path: Path, capsys: 
     command.prune(store, tmp_path, 86400.0, really=True)
     assert not (tmp_path / "a-0").exists()
     assert store.runs() == []
+
+
+def test_a_history_that_is_only_in_use_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading goes on beside a writer; a second writer gives up, and nothing is moved aside."""
+    filled(tmp_path, "a", [1.0])
+    monkeypatch.setattr("testbed.trends.store.BUSY_TIMEOUT_S", 0.1)
+    holder = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("UPDATE runs SET label = 'later'")
+    assert [run.label for run in Store(tmp_path).runs()] == ["a"]
+    command.note(tmp_path, run_folder(tmp_path, "b-0"), "")
+    holder.execute("COMMIT")
+    holder.close()
+    assert [run.label for run in Store(tmp_path).runs()] == ["later"]
+    assert not list(tmp_path.glob("*.broken-*"))
+
+
+def test_a_history_that_cannot_be_opened_is_an_error_that_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(BedError, match="unable to open") as caught:
+        Store(tmp_path)
+    assert "try again" in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "no tables"])
+def test_labels_outlive_a_history_and_odd_folders_are_left_out_by_name(damage: str, tmp_path: Path) -> None:
+    filled(tmp_path, "a", [1.0, 2.0])
+    odd = run_folder(tmp_path, "odd")
+    (odd / "verdicts.json").write_text("[" * 100_000)
+    if damage == "garbage":
+        (tmp_path / FILE).write_bytes(b"SQLite format 3\0" + b"garbage" * 1000)
+    else:
+        with sqlite3.connect(tmp_path / FILE) as database:
+            database.execute("DROP TABLE figures")
+    store = Store(tmp_path)
+    assert "left out, since they are not whole: odd" in store.mended
+    assert [(run.folder, run.label) for run in store.runs()] == [("a-0", "a"), ("a-1", "a")]
+    assert not list(tmp_path.glob("*.new-*"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("verdicts.json", '{"status": "PASS", "verdicts": [{"check": "x", "status": "PASS"}]}'),
+        ("verdicts.json", '{"status": "GOOD", "verdicts": []}'),
+        ("verdicts.json", '{"status": {"a": 1}, "verdicts": []}'),
+        (
+            "verdicts.json",
+            '{"status": "PASS", "verdicts": [{"check": "x", "status": "PASS", "summary": "", "figures": {"a": NaN}}]}',
+        ),
+        (
+            "verdicts.json",
+            '{"status": "PASS", "verdicts": [{"check": "x", "status": "PASS", "summary": "", "figures": {"a": 1'
+            + "0" * 400
+            + "}}]}",
+        ),
+        ("history.jsonl", '{"time_s": NaN}'),
+        ("history.jsonl", '{"time_s": 1e300}'),
+        ("history.jsonl", ""),
+        ("scenario.yaml", "[" * 5000),
+        ("scenario.yaml", "scenario: [1]\nprofile: quick\n"),
+        ("scenario.yaml", "- a\n"),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_line(file: str, text: str, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, "x")
+    (folder / file).write_text(text)
+    store = Store(tmp_path)
+    with pytest.raises(UsageError, match="x is no judged run: ") as caught:
+        store.add(folder)
+    assert "\n" not in caught.value.message
+    assert store.runs() == []
+
+
+@pytest.mark.parametrize("label", ["a\nb", "\x1b[31m", "\udcff", " "])
+def test_a_label_is_a_word_for_people(label: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no label"):
+        command.add([run_folder(tmp_path, "x")], label)
+    assert not (tmp_path / "x" / "label.txt").exists()
+
+
+def test_what_is_no_run_is_passed_over_when_runs_are_added(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The history itself is among ``runs/*``."""
+    run_folder(tmp_path, "x")
+    (tmp_path / "unjudged").mkdir()
+    command.add(sorted(tmp_path.iterdir()), "a")
+    command.add(sorted(tmp_path.iterdir()), "")
+    assert "left out: unjudged is no judged run" in capsys.readouterr().err
+    assert [(run.folder, run.label) for run in Store(tmp_path).runs()] == [("x", "a")]
+    with pytest.raises(UsageError, match="no judged run among them"):
+        command.add([tmp_path / "unjudged"], "")
+
+
+def test_listing_makes_no_history(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no history in"):
+        command.opened(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("case", ["outside", "itself", "link", "young", "no verdicts"])
+def test_only_old_runs_beside_the_history_are_removed(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the history says: it may be damaged, or somebody else's."""
+    runs = tmp_path / "runs"
+    filled(runs, "a", [1.0, 2.0])
+    victim = run_folder(tmp_path, "victim")
+    store = Store(runs)
+    if case in ("outside", "itself"):
+        with sqlite3.connect(runs / FILE) as database:
+            database.execute(
+                "UPDATE runs SET folder = ? WHERE folder = 'a-0'", ("../victim" if case == "outside" else ".",)
+            )
+        (runs / "verdicts.json").write_text("{}")
+    elif case == "link":
+        (runs / "a-0").rename(tmp_path / "elsewhere")
+        (runs / "a-0").symlink_to(tmp_path / "elsewhere")
+    elif case == "young":
+        (runs / "a-0" / "history.jsonl").write_text(json.dumps({"time_s": 4e9}))
+    else:
+        (runs / "a-0" / "verdicts.json").unlink()
+    assert command.prune(store, runs, 86400.0, really=True) == EXIT_OK
+    said = capsys.readouterr().err
+    assert "left alone: " in said
+    assert "1 runs removed" in said
+    assert victim.is_dir()
+    assert not (runs / "a-1").exists()
+    assert len(store.runs()) == 1
+
+
+def test_a_trend_of_a_scenario_that_never_ran_names_those_that_did(tmp_path: Path) -> None:
+    filled(tmp_path, "a", [1.0])
+    with pytest.raises(UsageError, match="no run of 'rehome-cut'") as caught:
+        command.trend(Store(tmp_path), "rehome-cut", "rehome_max_s", "", "table")
+    assert "rehome-kill" in caught.value.hint
