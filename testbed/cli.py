@@ -276,7 +276,10 @@ def run(
     from testbed.random_runs import RandomOptions
     from testbed.random_schedule import DEFAULT_POLICY
     from testbed.scenario import compose_files
+    from testbed.trends.run_folder import check_label
 
+    if label:
+        check_label(label)
     campaign = Campaign(
         profile=profile,
         phones=phones,
