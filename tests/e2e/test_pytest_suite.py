@@ -118,7 +118,13 @@ def test_a_suite_that_is_killed_leaves_nothing(project: Path, number: signal.Sig
     before = ours()
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
     process = subprocess.Popen(
-        command, cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # What a shell starts in the background ignores Ctrl-C, and so does all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60
