@@ -28,6 +28,7 @@ def test_a_random_run_of_a_sound_bed_passes_and_is_judged_the_same_again(testbed
     assert not list(tmp_path.glob("*.scenario.yaml"))
 
 
+@pytest.mark.nightly
 def test_a_fooled_health_check_is_caught_and_its_schedule_saved(testbed: Testbed, tmp_path: Path):
     """Run 1 of seed 97: web-1 frozen for longer than a phone waits."""
     outcome = testbed("run", "--random", "1", "--seed", "97", *FOOLED, "--runs", tmp_path, "--output", "json")
