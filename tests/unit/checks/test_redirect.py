@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -172,9 +173,31 @@ def test_sessions_that_end_because_the_bed_is_taken_down_do_not_count(tmp_path: 
 
 def test_keepalives_answered_only_outside_the_fault_show_nothing(tmp_path: Path) -> None:
     recording = stories.standby()
-    wire = recording.wires["phones-1"]
-    wire.frames = [item for item in wire.frames if not 3.95 < item[0] < 9.5]
+    assert recording.change("FaultHealed", effect_s=stories.T0 + BEGAN_S + 0.5)  # before the next KeepAlive
     assert kept(recording, tmp_path).status is Status.INCONCLUSIVE
+
+
+def without_keepalives(recording: Recording, phone: int, since_s: float, until_s: float) -> None:
+    """What this phone and call control exchange in that time, taken out of the capture."""
+    wire, port = recording.wires["phones-1"], struct.pack(">H", 50_000 + phone)
+    wire.frames = [item for item in wire.frames if not (since_s < item[0] < until_s and port in item[1])]
+
+
+@pytest.mark.catches("call-control-preserved")
+@pytest.mark.parametrize(("since_s", "until_s"), [(5.5, 6.95), (11.5, 20.0), (0.95, 20.0)], ids=["one", "last", "all"])
+def test_one_phone_that_sends_no_keepalive_when_it_is_due_fails(since_s: float, until_s: float, tmp_path: Path) -> None:
+    recording = stories.standby()
+    without_keepalives(recording, 1, since_s, until_s)
+    verdict = kept(recording, tmp_path)
+    assert verdict.status is Status.FAIL
+    assert f"{PHONES[1]} sent no KeepAlive for" in verdict.summary
+    assert verdict.evidence[0].frame
+
+
+def test_a_keepalive_left_out_after_the_steady_state_does_not_count(tmp_path: Path) -> None:
+    recording = stories.standby()
+    without_keepalives(recording, 1, 13.4, 20.0)
+    assert kept(recording, tmp_path).status is Status.PASS
 
 
 def test_a_request_that_failed_before_the_fault_makes_the_redirection_inconclusive(tmp_path: Path) -> None:
