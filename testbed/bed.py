@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, U
 from testbed.faults.probing import ProbePlan
 from testbed.generation import BedSpec, generate, with_addresses
 from testbed.history import Event, parse_event
+from testbed.image import outdated
 from testbed.injector import Injector
 from testbed.ledger import Ledger
 from testbed.live import Facts, Recorder
@@ -279,6 +280,10 @@ class Bed:
             spec.profile,
             spec.phones,
         )
+
+    def outdated(self, images: Mapping[str, str]) -> list[str]:
+        """Names of our images (name -> tag) of which its containers run an older build."""
+        return outdated((c.image for c in (*self._nics.values(), *self._containers.values())), images)
 
     def states(self) -> dict[str, str]:
         """Host -> Docker's word for its workload's state, asked now; "gone" for one that is no more, "no NIC" for one cut adrift."""

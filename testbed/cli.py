@@ -83,14 +83,20 @@ def up(files: tuple[str, ...], phones: int | None, profile: str | None, name: st
         phones=DEFAULT_PHONES if phones is None else phones,
         profile=profile or "quick",
     )
+    images = build_all(say)
     try:
-        bed = Bed.up(spec, images=build_all(say), recorder=Recorder(), progress=say)
+        bed = Bed.up(spec, images=images, recorder=Recorder(), progress=say)
         say("every phone is registered" if bed.topology.phones else "up")
         await_servers(bed, say)
     except BedExists:
         bed = attach(name)
         if not bed.is_of(spec):
             raise
+        if older := bed.outdated(images):
+            raise UsageError(
+                f"bed {name} is up, but from an older build of {', '.join(older)}",
+                hint=f"`testbed down --name {name}`, then bring it up again",
+            ) from None
         say(f"bed {name} is up already")
     try:
         status.print_status(bed, output)

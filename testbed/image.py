@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from testbed.errors import UsageError
@@ -81,6 +82,17 @@ def image_tag(name: str, files: Mapping[str, bytes], *, base: str) -> str:
 
 def repository(name: str) -> str:
     return f"testbed-{name}"
+
+
+def outdated(used: Iterable[str], current: Mapping[str, str]) -> list[str]:
+    """Names of our images of which an older build is in use; ``used`` are tags, also of others' images, ``current`` name -> tag.
+
+    Only a tag that is a content hash is a build of ours: a user may well have a ``testbed-slb:mine``.
+    """
+    builds = {name: re.compile(rf"{re.escape(repository(name))}:[0-9a-f]{{{HASH_DIGITS}}}") for name in current}
+    return sorted(
+        {name for tag in used for name, build in builds.items() if build.fullmatch(tag) and tag != current[name]}
+    )
 
 
 def _read(path: Path, target: PurePosixPath) -> dict[str, bytes]:

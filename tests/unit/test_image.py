@@ -116,3 +116,20 @@ def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as refused:
         image.context_files("router")
     assert "nic, node, slb, tftp, proxy" in refused.value.hint
+
+
+OLD, NEW = "0" * 12, "1" * 12
+
+
+@pytest.mark.parametrize(
+    ("used", "older"),
+    [
+        ([], []),
+        ([f"testbed-node:{NEW}", f"testbed-nic:{NEW}"], []),
+        ([f"testbed-node:{OLD}", f"testbed-nic:{NEW}", f"testbed-node:{OLD}"], ["node"]),
+        ([f"testbed-node:{NEW}", f"testbed-node:{OLD}", f"testbed-nic:{OLD}"], ["nic", "node"]),
+        ([f"testbed-web:{OLD}", "haproxy:3.0", f"registry:5000/testbed-node:{OLD}", "testbed-node:mine"], []),
+    ],
+)
+def test_images_of_an_older_build_are_named_and_those_of_others_are_not(used: list[str], older: list[str]) -> None:
+    assert image.outdated(used, {"node": f"testbed-node:{NEW}", "nic": f"testbed-nic:{NEW}"}) == older
