@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from testbed.scenario import load_scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,39 @@ class Outcome:
 
 
 Testbed = Callable[..., Outcome]
+
+
+class SideBySide:
+    """What comes of scenarios that tests of a module ask for by name: the first that is asked for has them all performed, two beds at
+    once unless told otherwise. Those with media come afterwards and have the machine to themselves: pauses of 40 ms are judged in them.
+    """
+
+    def __init__(
+        self, perform: Callable[[str | Path], Outcome], names: Iterable[str | Path], *, at_once: int = 2
+    ) -> None:
+        self._perform, self._at_once = perform, at_once
+        self._names = sorted(names, key=has_media)
+        self._done: dict[str | Path, Future[Outcome]] = {}
+
+    def __getitem__(self, name: str | Path) -> Outcome:
+        if not self._done:
+            for alone, names in groupby(self._names, key=has_media):
+                with ThreadPoolExecutor(1 if alone else self._at_once) as pool:
+                    self._done |= {one: pool.submit(self._perform, one) for one in names}
+        return self._done[name].result()
+
+
+def has_media(scenario: str | Path) -> bool:
+    """Whether a step of this scenario starts RTP streams."""
+    return any(step.call or step.push or step.stream for step in load_scenario(scenario).scenario.steps)
+
+
+def asked_for(request: pytest.FixtureRequest, test: str, parameter: str) -> list[str]:
+    """This parameter's values in those tests of this name in the module that are going to run."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    return [
+        item.callspec.params[parameter] for item in items if item.module is request.module and item.originalname == test
+    ]
 
 
 def ours() -> set[str]:
