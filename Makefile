@@ -41,7 +41,7 @@ docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tes
 	$(BIN)/python -m testbed.page_matrix > docs/page-matrix.md
 
 bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
-	$(BIN)/python -m tests.bench
+	PYTHONPATH=tests $(BIN)/python -m tests.bench
 
 # What `make fuzz` hands over: make fuzz FUZZ='--seconds 600 --target audit'
 FUZZ ?=

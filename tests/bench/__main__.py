@@ -28,7 +28,7 @@ from testbed.engine.images import build_all
 from testbed.generation import BedSpec
 from testbed.live import Recorder
 from testbed.scenario import builtin_scenarios, shipped_beds
-from tests.bench import audit, calls, faults, impairment
+from tests.bench import audit, calls, faults, impairment, reports
 
 NAME = "bench"
 PHONES = 12
@@ -138,6 +138,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
     yield from stories(options.runs)
     yield from impairment.rows()
     yield from audit.rows()
+    yield from reports.rows()
     yield from calls.rows(options.runs / "calls")
     rest = [name for name in builtin_scenarios() if name not in STORIES]
     took, _, status = run_scenarios(rest, "quick", options.runs)

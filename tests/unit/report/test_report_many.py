@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from call_stories import Talk, call
 from chromium import Page, browser_path, visit
-from recordings import PHONES, Recording, bed
+from many_phones import many
+from recordings import PHONES
 from stories import rehome, urls_without_slb
 
 from testbed.report.keep import write_report
@@ -19,8 +20,7 @@ from testbed.report.page import page
 from testbed.report.reading import read
 from testbed.verdict import Evidence, Status, Verdict
 
-MANY = 1000
-MOST_BYTES, MOST_S = 5_000_000, 2.0
+MOST_BYTES = 5_000_000
 ROOT = Path(__file__).parents[3]
 
 
@@ -34,39 +34,10 @@ needs_browser = pytest.mark.skipif(not browser_path(), reason="no Chromium: set 
 needs_axe = pytest.mark.skipif(not axe_path(), reason="no axe-core: set TESTBED_AXE to axe.min.js of the npm package")
 
 
-def many() -> Recording:
-    """A thousand phones register, browse, fail over within 2 s and come back; some of their requests fail."""
-    recording = Recording(bed(phones=MANY))
-    recording.steps(10.0, 50.0)
-    recording.fault("kill", "ccm-1", 20.0, 35.0, hosts=("ccm-1",))
-    for place, phone in enumerate(recording.topology.phones):
-        late_s = place * 0.002
-        for at_s, at, rank in ((1.0, "ccm-1", 0), (20.1, "ccm-bk", 1), (36.0, "ccm-1", 0)):
-            if at_s > 1.0:
-                origin = "ccm-1" if at == "ccm-bk" else "ccm-bk"
-                lost = {"phone": phone, "at": origin, "cause": "closed", "state": "active"}
-                recording.event(at_s + late_s, "phones-1", "CallControlLost", **lost)
-                moved = {"phone": phone, "from": origin, "to": at, "direction": "failover"}
-                recording.event(at_s + late_s + 0.06, "phones-1", "Rehomed", **moved)
-            recording.event(
-                at_s + late_s + 0.02, "phones-1", "CallControlConnected", phone=phone, to=at, rank=rank, state="active"
-            )
-            recording.event(
-                at_s + late_s + 0.05, "phones-1", "Registered", phone=phone, at=at, rank=rank, duration_s=0.05
-            )
-            recording.event(at_s + late_s + 0.05, at, "PhoneRegistered", phone=phone)
-        for second in range(12, 48, 4):
-            name = "UrlFailed" if 20 < second < 28 and place % 3 == 0 else "UrlAnswered"
-            took = {"phone": phone, "url": "http://172.26.1.2/text", "elapsed_s": 0.004 + place * 1e-5, "status": 200}
-            recording.event(second + late_s, "phones-1", name, **took)
-    return recording
-
-
 @pytest.fixture(scope="module")
 def many_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many") / "run"
-    recording = many()
-    recording.write(folder)
+    many().write(folder)
     return write_report(folder, None)[0]
 
 
@@ -82,12 +53,11 @@ def test_a_report_of_a_thousand_phones_is_complete_and_small(many_report: Path):
 
 
 @needs_browser
-def test_a_report_of_a_thousand_phones_opens_in_two_seconds(many_report: Path):
-    async def act(shown: Page) -> float:
-        return shown.loaded_s
+def test_a_report_of_a_thousand_phones_opens_without_an_error(many_report: Path):
+    async def act(shown: Page) -> list[str]:
+        return shown.console
 
-    # The first visit also finds fonts and fills caches of the machine.
-    assert min(visit(many_report, act) for _ in range(2)) < MOST_S
+    assert visit(many_report, act) == []
 
 
 def report_of(story: str, folder: Path) -> Path:
