@@ -48,11 +48,11 @@ def validate_file(file: str, beside: Sequence[str] = ()) -> str:
     file that ships; an overlay is held against the beds that are named ``beside`` it."""
     path = Path(file)
     if not path.suffix:
-        return f"{file}: {_scenario(load_scenario(file))}"
+        return f"{file}: {validate_scenario(load_scenario(file))}"
     document = read_document(_found(path))
     if _is_compose(document):
         return f"{file}: {_compose_file(document, [other for other in beside if other != file])}"
-    return f"{file}: {_scenario(load_scenario(path))}"
+    return f"{file}: {validate_scenario(load_scenario(path))}"
 
 
 def _found(path: Path) -> Path:
@@ -65,7 +65,8 @@ def _is_compose(document: Document) -> bool:
     return bool(COMPOSE_KEYS & set(document.value)) and "scenario" not in document.value
 
 
-def _scenario(loaded: LoadedScenario) -> str:
+def validate_scenario(loaded: LoadedScenario) -> str:
+    """What there is in it; ScenarioError or UsageError where it does not go with its bed."""
     scenario = loaded.scenario
     documents = [_resolved(read_document(path)) for path in loaded.bed_files()]
     said = (

@@ -55,6 +55,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return collector
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Any:
+    """A marker that names nothing is an error where its test is collected, as a misspelt marker itself is, and not only once it runs."""
+    report = yield
+    marked = [item for item in report.result or () if any(item.iter_markers(MARKER))] if report.passed else []
+    if marked:
+        from testbed.suite.marker import problems
+
+        if said := problems(marked):
+            report.outcome, report.result, report.longrepr = "failed", [], "\n".join(said)
+    return report
+
+
 @pytest.fixture(scope="session")
 def bed_compose_files() -> tuple[str, ...]:
     """Compose files of the bed, by path or by the name of one that ships; later ones overlay earlier ones. Override it."""

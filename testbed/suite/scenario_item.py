@@ -12,7 +12,7 @@ import pytest
 from testbed.engine.images import build_all
 from testbed.errors import BedError
 from testbed.run import RunOptions, run_scenario
-from testbed.scenario import load_scenario
+from testbed.suite.marker import named_scenario
 from testbed.verdict import Verdict
 
 
@@ -40,9 +40,8 @@ class VerdictsNotPassed(Exception):
 def perform(
     word: str, *, runs: Path, beside: Path, profile: str | None = None, phones: int | None = None
 ) -> ScenarioRun:
-    """A built-in scenario by name, or one of a file, relative to the test's own folder."""
-    file = beside / word
-    loaded = load_scenario(file if file.is_file() else word, profile=profile, phones=phones)
+    """On a bed of its own: the scenario of this name, or of this file ``beside`` the test."""
+    loaded = named_scenario(word, beside=beside, profile=profile, phones=phones)
     runs.mkdir(parents=True, exist_ok=True)
     performed = run_scenario(loaded, RunOptions(images=build_all(lambda _: None), runs=runs), lambda _: None)
     if performed.left_behind:

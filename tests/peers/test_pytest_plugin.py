@@ -83,17 +83,6 @@ def test_bed_run_without_its_marker_says_what_is_missing(project: Path):
     assert "bed_run needs @pytest.mark.bed_scenario" in done.stdout
 
 
-def test_a_scenario_that_is_misspelt_is_named_with_what_was_meant(project: Path):
-    (project / "test_mine.py").write_text(
-        "import pytest\n@pytest.mark.bed_scenario('rehome-kil')\ndef test_one(bed_run): pass\n"
-    )
-    done = run(project)
-    assert done.returncode == 1
-    assert "did you mean 'rehome-kill'" in done.stdout
-    assert "Traceback" not in done.stdout
-    assert "def bed_run" not in done.stdout, "our own code is no help"
-
-
 def test_the_marker_and_the_options_are_known(project: Path):
     assert "bed_scenario(name_or_file" in run(project, "--markers").stdout
     (project / "test_mine.py").write_text(
@@ -101,3 +90,58 @@ def test_the_marker_and_the_options_are_known(project: Path):
     )
     done = run(project, "--strict-markers")
     assert done.returncode == 0, done.stdout
+
+
+WRONG_MARKERS = {
+    "'rehome-kil'": "no scenario 'rehome-kil'\n  next: did you mean 'rehome-kill'",
+    "'mine.yaml'": "mine.yaml: cannot be read",
+    "'rehome-kill', profile='quik'": "no profile 'quik'\n  next: did you mean 'quick'",
+    "'congested-link', profile='srnd'": "does not go with profile srnd\n  next: its profiles: quick",
+    "'rehome-kill', profil='quick'": "unknown word 'profil'\n  next: did you mean 'profile'? known: profile, phones",
+    "'rehome-kill', phones='12'": "phones must be a whole number, not '12'",
+    "'rehome-kill', phones=-1": "-1 phones cannot be",
+    "": "takes one scenario, by its name or its file",
+    "'rehome-kill', 'rehome-stop'": "takes one scenario, by its name or its file",
+    "'wrong.scenario.yaml'": "wrong.scenario.yaml:3: steps.0.inject.kil: unknown word 'kil'",
+    "'absent.scenario.yaml'": "absent.scenario.yaml:3: steps.0.inject.kill: ",
+}
+
+
+def test_every_marker_that_is_wrong_is_an_error_of_collection(project: Path):
+    for name, inject in (("wrong", "{kil: ccm-1}"), ("absent", "{kill: ccm-9}")):
+        (project / f"{name}.scenario.yaml").write_text(f"scenario: {name}\nsteps:\n  - inject: {inject}\n")
+    tests = [
+        f"@pytest.mark.bed_scenario({marker})\ndef test_{place}(bed_run): pass\n"
+        for place, marker in enumerate(WRONG_MARKERS)
+    ]
+    (project / "test_mine.py").write_text("import pytest\n" + "".join(tests))
+    done = run(project, "--no-bed")
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
+    assert "Traceback" not in done.stdout
+    said = done.stdout.split("test_mine.py:")
+    for place, expected in enumerate(WRONG_MARKERS.values()):
+        where = f"{2 + 2 * place}: test_{place}: @pytest.mark.bed_scenario: "
+        assert [part for part in said if part.startswith(where) and expected in part], (where, expected, done.stdout)
+
+
+def test_markers_that_are_right_are_skipped_where_no_bed_is_wanted(project: Path):
+    (project / "mine.scenario.yaml").write_text("scenario: mine\n")
+    (project / "test_mine.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.bed_scenario('rehome-kill', profile='srnd', phones=4)\ndef test_one(bed_run): pass\n\n"
+        "@pytest.mark.bed_scenario('mine.scenario.yaml')\nclass TestTwo:\n    def test_two(self, bed_run): pass\n"
+    )
+    done = run(project, "--no-bed")
+    assert done.returncode == 0, done.stdout
+    assert "2 skipped" in done.stdout
+
+
+def test_a_wrong_marker_of_a_class_is_told_once_and_also_by_workers(project: Path):
+    (project / "test_mine.py").write_text(
+        "import pytest\n\n@pytest.mark.bed_scenario('nothing')\nclass TestMine:\n"
+        "    def test_one(self, bed_run): pass\n    def test_two(self, bed_run): pass\n"
+    )
+    assert run(project, "--no-bed").stdout.count("no scenario 'nothing'") == 1
+    done = run(project, "--no-bed", "-n", "2")
+    assert done.returncode != 0
+    assert "no scenario 'nothing'" in done.stdout
