@@ -37,8 +37,9 @@ test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers,
 nightly: $(STAMP) doctor  ## what make test leaves out: every scenario, real timers, every mutant, killed suites; three quarters of an hour
 	$(BIN)/pytest tests/e2e -m nightly --durations=15 $(PYTEST)
 
-docs: $(STAMP)  ## make docs/page-matrix.md again from the scenarios and the tests
+docs: $(STAMP)  ## make docs/page-matrix.md, and the tables of docs/scenarios.md, again from the code, the scenarios and the tests
 	$(BIN)/python -m testbed.page_matrix > docs/page-matrix.md
+	$(BIN)/python -m testbed.scenario_words docs/scenarios.md
 
 bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
 	PYTHONPATH=tests $(BIN)/python -m tests.bench

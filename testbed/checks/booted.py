@@ -120,5 +120,9 @@ BOOTED = CheckKind(
     name="booted",
     params=BootedParams,
     judge=judge_booted,
-    help="phones that were reset came up with their configuration by tftp, or by memory where no file was to be had, and registered",
+    help=(
+        "every phone booted, with the configuration that the TFTP server gave it, or, where it got no answer,"
+        " with the one it had read last; and registered with it. Requests and answers are looked for in the "
+        "captures"
+    ),
 )

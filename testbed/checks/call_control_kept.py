@@ -144,5 +144,8 @@ CALL_CONTROL_KEPT = CheckKind(
     name="call-control-kept",
     params=CallControlKeptParams,
     judge=judge_call_control_kept,
-    help="no SCCP session dropped and no KeepAlive unanswered, from the first step to the steady state after the last",
+    help=(
+        "no SCCP session dropped and no KeepAlive went unanswered or was left out, from the first step until the bed was "
+        "steady after the last"
+    ),
 )

@@ -155,5 +155,8 @@ CAPTURES = CheckKind(
     name="captures",
     params=CapturesParams,
     judge=judge_captures,
-    help="every capture is whole: canaries at both ends, nothing dropped (implied)",
+    help=(
+        "implied: every capture asked for is there and whole: canaries at both ends, nothing dropped, as many"
+        " packets as were counted"
+    ),
 )

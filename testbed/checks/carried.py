@@ -186,6 +186,11 @@ CARRIED = CheckKind(
     name="carried",
     params=CarriedParams,
     judge=judge_carried,
-    help="media of one mark arrive: packets lost between the captures at both ends, and jitter",
+    help=(
+        "every media stream with that mark arrives, captured at its sender's host and at its receiver's: so "
+        "many percent of its packets are lost at most, those that the sender's own queue dropped among them (by "
+        "sequence numbers), and its jitter (RFC 3550, against the RTP timestamps) stays below; figures say "
+        "how much longer packets took than the fastest"
+    ),
     rests_on_packets=True,
 )

@@ -180,5 +180,8 @@ EFFECTS = CheckKind(
     name="effects",
     params=EffectsParams,
     judge=judge_effects,
-    help="packets and events show when every fault began and ended to take effect (implied)",
+    help=(
+        "implied: packets and events show of every fault when it began and when it ended to take effect; a "
+        "fault without proof proves nothing"
+    ),
 )

@@ -37,6 +37,9 @@ MARKING = CheckKind(
     name="marking",
     params=MarkingParams,
     judge=judge_marking,
-    help="every packet of every class of a policy is marked as it says, but those that a fault remarks",
+    help=(
+        "every packet of every class of the policy, in all captures, is marked as it says, but those that a "
+        "fault remarks"
+    ),
     rests_on_packets=True,
 )

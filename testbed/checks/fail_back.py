@@ -155,5 +155,8 @@ RESTORED = CheckKind(
     name="restored",
     params=RestoredParams,
     judge=judge_restored,
-    help="once a server is healed the SLB sends it requests again, in time, and from then on all of them",
+    help=(
+        "fail-back of the SLB: requests that `from` answered while the fault lasted are answered by `to` "
+        "again in time, and from then on all of them"
+    ),
 )

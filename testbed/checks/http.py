@@ -235,5 +235,10 @@ HTTP = CheckKind(
     name="http",
     params=HttpParams,
     judge=judge_http,
-    help="HTTP requests on one hop or at one host: answered, failed and slow ones, from captures alone",
+    help=(
+        "requests in the captures, over a hop (`hop: client->slb`) or to a host (`at`), before, during or after "
+        "the faults: so many fail at most, none takes longer; `statuses` are good ones (below 400); pages of "
+        "`work` are all answered, those of `fail` never; `fewest` and `most` say how many requests there are "
+        "(at least one). Needs no phone"
+    ),
 )

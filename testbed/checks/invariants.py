@@ -63,5 +63,10 @@ INVARIANTS = CheckKind(
     name="invariants",
     params=InvariantsParams,
     judge=judge_invariants,
-    help="whatever is broken: phones registered once and in service in time, no request lost, packets marked as the policy says",
+    help=(
+        "whatever is broken: every phone is registered at exactly one call control in the steady states, by "
+        "its own word and by theirs; no phone is out of service longer than what broke it allows, once a call"
+        " control is whole for it; no request through the SLB is lost while a server behind it was well; "
+        "every packet is marked as the policy says, but those that a fault remarks"
+    ),
 )

@@ -220,5 +220,9 @@ PACKETS = CheckKind(
     name="packets",
     params=PacketsParams,
     judge=judge_packets,
-    help="every packet of a traffic class carries an allowed mark, everywhere or on one hop",
+    help=(
+        "every packet of the class carries an allowed mark, in all captures or in that at one host, "
+        "everywhere or on one hop, all the time or before, during or after the faults; a side of a hop is a "
+        "host, a role or `phones`"
+    ),
 )

@@ -127,5 +127,8 @@ OUT_OF_SERVICE = CheckKind(
     name="out-of-service",
     params=OutOfServiceParams,
     judge=judge_out_of_service,
-    help="phones that are kept from every call control are registered nowhere, and come back in time once one is healed",
+    help=(
+        "phones that are kept from every call control are registered nowhere, and come back in time once one "
+        "is healed; without `back` the profile says how soon"
+    ),
 )

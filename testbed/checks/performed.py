@@ -74,5 +74,7 @@ STEPS = CheckKind(
     name="steps",
     params=StepsParams,
     judge=judge_steps,
-    help="the steps were performed: every awaited fact seen, every fault confirmed, and how close to its time (implied)",
+    help=(
+        "implied: the steps were performed: every awaited fact seen, every fault confirmed, and how near to its time"
+    ),
 )

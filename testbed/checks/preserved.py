@@ -143,5 +143,8 @@ PRESERVED = CheckKind(
     name="preserved",
     params=PreservedParams,
     judge=judge_preserved,
-    help="calls outlive their call control: media go on, and the phones re-home when the call is over",
+    help=(
+        "who was in a call when its call control was lost talked on to the end, with no longer pause, was "
+        "registered nowhere meanwhile, and somewhere so soon after it had hung up"
+    ),
 )

@@ -128,5 +128,8 @@ PUSHED = CheckKind(
     name="pushed",
     params=PushedParams,
     judge=judge_pushed,
-    help="pushes to phones are executed, or refused because their authentication URL did not answer",
+    help=(
+        "every push was executed; or every one was refused with error 4, and the phone's own question to its "
+        "authentication URL failed in its course; every phone was pushed to"
+    ),
 )

@@ -191,5 +191,5 @@ RECOVERED = CheckKind(
     name="recovered",
     params=RecoveredParams,
     judge=judge_recovered,
-    help="after healing the bed is as it was: phones at the primary, servers of the SLB up, pages answered as before",
+    help="after healing, every phone is back at its primary and every server that the SLB had before is up",
 )

@@ -213,5 +213,9 @@ REDIRECTED = CheckKind(
     name="redirected",
     params=RedirectedParams,
     judge=judge_redirected,
-    help="requests go to the hot standby while the fault lasts; failed and slow ones are counted",
+    help=(
+        "requests go to the hot standby while the fault lasts; from the fault until the bed is steady again, "
+        "failed and slow ones are counted; one that fails before the fault makes it inconclusive; with "
+        "`call-control: kept` the same verdict says that no SCCP session noticed"
+    ),
 )

@@ -90,11 +90,14 @@ REGISTERED = CheckKind(
     name="registered",
     params=RegisteredParams,
     judge=judge_registered,
-    help="phones are registered at one call control before or after the steps",
+    help="phones are registered at one call control, before or after the steps",
 )
 STEADY = CheckKind(
     name="steady",
     params=SteadyParams,
     judge=judge_steady,
-    help="the bed was steady before and after the steps (implied)",
+    help=(
+        "implied: the bed was well before and after: its hosts run, its phones are at their primary, and what"
+        " the scenario calls `steady` holds"
+    ),
 )

@@ -200,5 +200,10 @@ REHOMED = CheckKind(
     name="rehomed",
     params=RehomedParams,
     judge=judge_rehomed,
-    help="after a fault (failover) or its healing (fallback) every phone is registered elsewhere, in time",
+    help=(
+        "after a fault (failover) or its healing (fallback) every phone that the fault keeps from its call "
+        "control is registered elsewhere, in time, and every other phone has stayed; without `within` the "
+        "budget follows from the class of failure and the profile; `noticed` says by what the phones must "
+        "have noticed"
+    ),
 )

@@ -177,6 +177,9 @@ SERVICE_STREAMS = CheckKind(
     name="service-streams",
     params=ServiceStreamsParams,
     judge=judge_service_streams,
-    help="streams that services, or phones at a service's word, send: begun by a push, and marked as a policy says",
+    help=(
+        "every RTP stream that left the captured web hosts, or phones, was begun by a push of a service in "
+        "the same capture, and carries marks that the policy allows; the frame of the push is in the evidence"
+    ),
     rests_on_packets=True,
 )

@@ -164,5 +164,9 @@ STREAMS = CheckKind(
     name="streams",
     params=StreamsParams,
     judge=judge_streams,
-    help="every media stream was started by call control, and carries the mark it was told",
+    help=(
+        "every media stream that leaves a captured host was started by a StartMediaTransmission in the same "
+        "capture (the verdict names its frame), carries on every packet the mark that it says, and that mark "
+        "is an allowed one"
+    ),
 )

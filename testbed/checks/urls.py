@@ -149,5 +149,8 @@ URLS = CheckKind(
     name="urls",
     params=UrlsParams,
     judge=judge_urls,
-    help="which phone URLs answer, and which do not, before, during or after the fault",
+    help=(
+        "which URLs of the phones answer and which do not, `by` whom those that work; `derive: true` predicts"
+        " it from where each URL points and compares; `page` is any URL that is none of the phone's own"
+    ),
 )
