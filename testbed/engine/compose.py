@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from testbed.engine.client import compose_command
+from testbed.engine.missing_image import missing_image
 from testbed.errors import EngineError, ScenarioError
 
 RESOLVE_TIMEOUT_S = 60
@@ -46,20 +47,28 @@ def resolve(
 
 
 def up(file: Path, *, project: str, env: Mapping[str, str], services: Sequence[str] = ()) -> None:
-    """``compose up -d`` of the generated file (or of some of its services); EngineError with compose's output where it fails.
+    """``compose up -d`` of the generated file (or of some of its services); EngineError with compose's output where it fails, and with
+    service and image where an image is missing.
 
     Never ``--no-start``: compose 1.29 then forgets whose network a service joins and puts it on Docker's default bridge.
     """
     command = [*_compose(), "-p", project, "-f", str(file), "up", "-d", "--no-recreate", *services]
     done = _run(command, env, UP_TIMEOUT_S)
     if done.returncode:
+        missing = missing_image(done.stdout + done.stderr, _images(file))
         raise EngineError(
-            "the bed could not be brought up",
+            missing.message if missing else "the bed could not be brought up",
             command=" ".join(command),
             status=done.returncode,
             output=_said(done),
-            hint="`testbed doctor` says what this machine lacks",
+            hint=missing.hint if missing else "`testbed doctor` says what this machine lacks",
         )
+
+
+def _images(file: Path) -> dict[str, str]:
+    """Service -> image of the generated file."""
+    services = yaml.safe_load(file.read_text(encoding="utf-8"))["services"]
+    return {name: service["image"] for name, service in services.items() if "image" in service}
 
 
 @cache
