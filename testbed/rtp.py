@@ -22,6 +22,9 @@ SAMPLES = 160
 """Of one packet: 20 ms at 8000 Hz, one octet each."""
 FIRST_PORT, LAST_PORT = 20480, 32768
 """UDP ports of RTP in the SRND's Table 11-4. RTP takes the even ones, RTCP the odd one above (RFC 3550, section 11)."""
+TICK_S = 0.001
+"""Packets are due at whole ticks of the clock: libuv's timers count whole milliseconds, so a loop waits for what is due in between
+without sleeping; and streams whose packets are due together share a wake-up."""
 LATE_S = 0.2
 """A sender that is later than this was stopped meanwhile: what it missed is not sent in a burst, and its timestamps jump."""
 GAP_S = 1.5 * PACKET_S
@@ -59,25 +62,7 @@ class RtpPacket:
     @classmethod
     def decode(cls, data: bytes) -> RtpPacket:
         """Raises PeerProtocolError where it is no RTP packet, or contradicts itself."""
-        if len(data) < _HEADER.size:
-            raise PeerProtocolError(f"{len(data)} bytes are no RTP packet")
-        first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
-        if first >> 6 != VERSION:
-            raise PeerProtocolError(f"RTP version {first >> 6}")
-        if 72 <= second & 0x7F <= 76:  # RFC 3551, section 6: it would be taken for RTCP
-            raise PeerProtocolError(f"RTP payload type {second & 0x7F} is reserved")
-        begin = _HEADER.size + 4 * (first & 0x0F)
-        if first & 0x10:
-            if len(data) < begin + 4:
-                raise PeerProtocolError("an RTP extension without its header")
-            begin += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4], "big")
-        end = len(data)
-        if first & 0x20:
-            if not 1 <= data[-1] <= end - begin:
-                raise PeerProtocolError(f"{data[-1]} bytes of RTP padding")
-            end -= data[-1]
-        if begin > end:
-            raise PeerProtocolError("an RTP header longer than its packet")
+        second, sequence, timestamp, ssrc, begin, end = _read(data)
         return cls(
             sequence=sequence,
             timestamp=timestamp,
@@ -86,6 +71,33 @@ class RtpPacket:
             payload_type=second & 0x7F,
             marker=bool(second & 0x80),
         )
+
+
+def _read(data: bytes) -> tuple[int, int, int, int, int, int]:
+    """(second octet, sequence, timestamp, SSRC, where the payload begins, where it ends); raises PeerProtocolError.
+
+    A receiver wants no more of a packet than these numbers, five thousand times a second.
+    """
+    if len(data) < _HEADER.size:
+        raise PeerProtocolError(f"{len(data)} bytes are no RTP packet")
+    first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
+    if first >> 6 != VERSION:
+        raise PeerProtocolError(f"RTP version {first >> 6}")
+    if 72 <= second & 0x7F <= 76:  # RFC 3551, section 6: it would be taken for RTCP
+        raise PeerProtocolError(f"RTP payload type {second & 0x7F} is reserved")
+    begin = _HEADER.size + 4 * (first & 0x0F)
+    if first & 0x10:
+        if len(data) < begin + 4:
+            raise PeerProtocolError("an RTP extension without its header")
+        begin += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4], "big")
+    end = len(data)
+    if first & 0x20:
+        if not 1 <= data[-1] <= end - begin:
+            raise PeerProtocolError(f"{data[-1]} bytes of RTP padding")
+        end -= data[-1]
+    if begin > end:
+        raise PeerProtocolError("an RTP header longer than its packet")
+    return second, sequence, timestamp, ssrc, begin, end
 
 
 def mu_law(sample: int) -> int:
@@ -110,11 +122,11 @@ class Sender:
     __slots__ = ("_began_at", "_count", "_payload", "octets", "packets", "sequence", "ssrc", "timestamp")
 
     def __init__(self, *, ssrc: int, sequence: int, timestamp: int, now: float, payload: bytes | None = None) -> None:
-        """RFC 3550 wants all three numbers to be random. The first packet is due at ``now``."""
+        """RFC 3550 wants all three numbers to be random. The first packet is due at the next tick."""
         self.ssrc, self.sequence, self.timestamp = ssrc, sequence % _SEQUENCES, timestamp % _TIMESTAMPS
         self.packets = self.octets = 0
         """Sent so far; octets are those of payloads (RFC 3550, section 6.4.1)."""
-        self._began_at, self._count = now, 0
+        self._began_at, self._count = math.ceil(now / TICK_S) * TICK_S, 0
         self._payload = tone() if payload is None else payload
 
     @property
@@ -202,18 +214,18 @@ class Receiver:
     def take(self, data: bytes, now: float) -> bool:
         """A datagram that came at ``now``; False where it is not RTP, or not of this stream."""
         try:
-            packet = RtpPacket.decode(data)
+            _, sequence, timestamp, ssrc, begin, end = _read(data)
         except PeerProtocolError:
             self._invalid += 1
             return False
-        if packet.ssrc != self._ssrc:
-            self._begin(packet.ssrc, packet.sequence)
-        elif not self._follow(packet.sequence):
+        if ssrc != self._ssrc:
+            self._begin(ssrc, sequence)
+        elif not self._follow(sequence):
             self._invalid += 1
             return False
         self._received += 1
-        self._octets += len(packet.payload)
-        self._note_arrival(packet.timestamp, now)
+        self._octets += end - begin
+        self._note_arrival(timestamp, now)
         return True
 
     @property

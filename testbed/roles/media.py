@@ -19,8 +19,6 @@ from collections.abc import Callable
 from testbed.rtp import SAMPLES, Receiver, Sender, rtp_ports
 
 MAX_DATAGRAM_BYTES = 2048
-MOST_AT_ONCE = 64
-"""Datagrams taken from one port before the others have their turn."""
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h: datagrams come with the time (realtime) at which the kernel got them."""
 MULTICAST_TTL = 8
@@ -102,14 +100,16 @@ class MediaPort:
                 self.unsent += 1
 
     def read(self) -> None:
-        """Take what came."""
-        sock, receiver, offset_s = self._sock, self.receiver, self._media.realtime_offset_s
-        for _ in range(MOST_AT_ONCE):
-            try:
-                data, ancillary, _, _ = sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
-            except OSError:  # nothing more, or the echo of an ICMP message
-                return
-            receiver.take(data, _arrival(ancillary, offset_s))
+        """Take one datagram; whoever has more is asked again after all others.
+
+        What is due leaves first: a burst on all ports is read in one turn of the loop, and its timers wait until the end of it.
+        """
+        self._media.send_due()
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+        except OSError:  # taken back by the kernel, or the echo of an ICMP message
+            return
+        self.receiver.take(data, _arrival(ancillary, self._media.realtime_offset_s))
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -172,6 +172,11 @@ class Media:
         heapq.heappush(self._due, (port.sender.due, next(self._turns), port))
         self._arm()
 
+    def send_due(self) -> None:
+        """What is due on any port leaves now, whatever the timer is waiting for."""
+        if self._due and self._due[0][0] <= time.monotonic():
+            self._send()
+
     def forget(self, port: MediaPort) -> None:
         if port in self._ports:
             self._ports.remove(port)
@@ -184,10 +189,13 @@ class Media:
         if self._timer is not None:
             self._timer.cancel()
         self._armed_for = self._due[0][0]
-        self._timer = self._loop.call_later(max(0.0, self._armed_for - time.monotonic()), self._send)
+        self._timer = self._loop.call_at(self._armed_for, self._wake)  # a loop's clock is the monotonic one
+
+    def _wake(self) -> None:
+        self._timer, self._armed_for = None, float("inf")
+        self._send()
 
     def _send(self) -> None:
-        self._timer, self._armed_for = None, float("inf")
         now = time.monotonic()
         self._note_lateness(now)
         while self._due and self._due[0][0] <= now:

@@ -14,6 +14,7 @@ from testbed.rtp import (
     CLOCK_HZ,
     PACKET_S,
     SAMPLES,
+    TICK_S,
     Receiver,
     RtpPacket,
     Sender,
@@ -116,6 +117,16 @@ def test_a_sender_woken_late_keeps_its_pace(jitter, sequence, timestamp):
     assert [p.sequence for p in packets] == [(sequence + i) % 65536 for i in range(len(packets))]
     assert [p.timestamp for p in packets] == [(timestamp + i * SAMPLES) % 2**32 for i in range(len(packets))]
     assert [p.marker for p in packets] == [i == 0 for i in range(len(packets))]
+
+
+@given(now=st.floats(0, 1e6))
+def test_packets_are_due_at_whole_ticks_from_the_next_one_on(now):
+    """Otherwise a loop whose timers count milliseconds waits for them without sleeping, and no two streams share a wake-up."""
+    sender = Sender(ssrc=1, sequence=0, timestamp=0, now=now)
+    assert -1e-9 <= sender.due - now < TICK_S + 1e-9
+    for _ in range(3):
+        assert sender.due / TICK_S == pytest.approx(round(sender.due / TICK_S), abs=1e-6, rel=0)
+        assert sender.packet(sender.due)
 
 
 def test_a_sender_that_was_frozen_makes_no_burst():
