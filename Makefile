@@ -4,13 +4,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The environment is made again when its description changes.
 STAMP := .venv/.installed-$(shell sha256sum pyproject.toml | cut -c1-12)
+# The same for what only `make site` needs.
+SITE := .venv/.site-$(notdir $(STAMP))
 # What `make testbed-up` starts: make testbed-up UP='--phones 40 -f bed.yaml -f no-slb.yaml'
 UP ?=
 # What `make test` and `make nightly` hand to pytest.
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help testbed-up testbed-down doctor check test nightly docs bench fuzz soak clean
+.PHONY: help testbed-up testbed-down doctor check test nightly docs site bench fuzz soak clean
 
 help:  ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
@@ -41,6 +43,9 @@ docs: $(STAMP)  ## make docs/page-matrix.md, and the tables of docs/scenarios.md
 	$(BIN)/python -m testbed.page_matrix > docs/page-matrix.md
 	$(BIN)/python -m testbed.scenario_words docs/scenarios.md
 
+site: $(SITE)  ## the documentation as a site in site/, its links checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file .ci/site/mkdocs.yml
+
 bench: $(STAMP) doctor  ## the figures the README speaks of, as ratios of one run
 	PYTHONPATH=tests $(BIN)/python -m tests.bench
 
@@ -56,12 +61,17 @@ soak: $(STAMP) doctor  ## a nested engine restarted and full, runs killed at ran
 	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:  ## remove the environment and all caches; images, beds and runs stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
-	find testbed tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build site
+	find testbed tests .ci -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml
 	@PYTHON='$(PYTHON)' .ci/python
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@rm -f .venv/.installed-*
+	@touch $@
+
+$(SITE): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@rm -f .venv/.site-*
 	@touch $@
