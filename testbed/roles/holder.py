@@ -21,6 +21,7 @@ from typing import Any
 from testbed.roles.forked import Forked, is_role
 from testbed.roles.namespace import interfaces, run, snapshot, snapshot_difference
 from testbed.roles.namespace import marked as marked_with
+from testbed.roles.nft import Nft, is_rules
 
 RECORDS = Path("/run/testbed-faults")
 READY_TIMEOUT_S = 5.0
@@ -49,9 +50,10 @@ class Held:
 class Holder:
     """Faults held in this namespace."""
 
-    def __init__(self, records: Path = RECORDS) -> None:
+    def __init__(self, records: Path = RECORDS, nft: Nft | None = None) -> None:
+        """``nft``: what does the rules; None: the command nft."""
         self.held: dict[str, Held] = {}
-        self._records = records
+        self._records, self._nft = records, nft
         self._before = snapshot()
         self._devices = {str(interface.ip): name for name, interface in interfaces()}
 
@@ -91,7 +93,7 @@ class Holder:
             self._undo_quietly(request["id"])
             raise
         effect_s = time.time()
-        seen = [run(command["argv"]) for command in filled_in(request.get("confirm", ()), devices)]
+        seen = [self._run(command) for command in filled_in(request.get("confirm", ()), devices)]
         return {"began_s": began_s, "effect_s": effect_s, "seen": seen}
 
     def undo(self, fault_id: str) -> dict[str, Any]:
@@ -134,13 +136,17 @@ class Holder:
             raise RuntimeError(f"no interface has {address}; there are {there}")
         return self._devices[address]
 
+    def _run(self, command: dict[str, Any]) -> str:
+        argv, text = command["argv"], command.get("input")
+        return self._nft.run(argv, text) if self._nft and is_rules(argv, text) else run(argv, text)
+
     def _do(self, held: Held) -> None:
         began_s = time.time()
         for command in held.do:
             if command.get("background"):
                 held.processes.append(_started(command))
             else:
-                run(command["argv"], command.get("input"))
+                self._run(command)
         held.done = True
         if held.cycle:
             held.turns.append((began_s, time.time(), True))
@@ -155,7 +161,7 @@ class Holder:
         held.processes.clear()
         for command in held.undo if held.done or not held.cycle else ():
             try:
-                run(command["argv"], command.get("input"))
+                self._run(command)
             except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
                 if "No such file" not in str(error):
                     problems.append(str(error))
@@ -239,7 +245,7 @@ def serve() -> None:
     # A dying orchestrator's terminal may signal us too; the end of the input is the only end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    holder = Holder()
+    holder = Holder(nft=Nft.loaded())
     pending = b""
     print(json.dumps({"ready": True}), flush=True)
     try:
