@@ -7,6 +7,7 @@ last undo: should this process itself be killed, whoever comes next knows what t
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -26,6 +27,7 @@ from testbed.roles.nft import Nft, is_rules
 RECORDS = Path("/run/testbed-faults")
 READY_TIMEOUT_S = 5.0
 END_TIMEOUT_S = 2.0
+IMPAIRER = "testbed.roles.impairer"
 
 Process = subprocess.Popen[bytes] | Forked
 Commands = list[dict[str, Any]]
@@ -64,9 +66,7 @@ class Holder:
         if request["op"] == "undo":
             return self.undo(request["id"])
         if request["op"] == "features":
-            from testbed.roles.features import features
-
-            return {"features": features()}
+            return {"features": _prepared()}
         if request["op"] == "ping":
             return {"held": sorted(self.held)}
         raise RuntimeError(f"unknown operation {request['op']!r}")
@@ -198,6 +198,16 @@ class Holder:
                 print(f"{fault_id} left behind: {'; '.join(residue)}", file=sys.stderr, flush=True)
         except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
             print(f"could not undo {fault_id}: {error}", file=sys.stderr, flush=True)
+
+
+def _prepared() -> list[str]:
+    """What the kernel can do; the process that impairs is loaded meanwhile, which takes longer than all else about an impairment."""
+    from testbed.roles.features import features
+
+    found = features()
+    if "nfqueue" in found:
+        importlib.import_module(IMPAIRER)
+    return found
 
 
 def filled_in(commands: Any, devices: list[str]) -> Commands:

@@ -181,3 +181,14 @@ def test_a_role_of_ours_is_forked_and_its_error_is_told(commands: Commands, hold
     with pytest.raises(RuntimeError, match="no_such"):
         holder.handle(request(do=[{"argv": argv, "background": True}]))
     assert commands.ran == ["undo f"]
+
+
+@pytest.mark.parametrize(("found", "is_loaded"), [(["netem", "nfqueue"], True), (["netem"], False)])
+def test_what_impairs_packets_is_loaded_before_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, holder: Holder, found: list[str], is_loaded: bool
+):
+    """Loading it after the command made the first impairment of a bed late."""
+    monkeypatch.delitem(sys.modules, module.IMPAIRER, raising=False)
+    monkeypatch.setattr("testbed.roles.features.features", lambda: found)
+    assert holder.handle({"op": "features"}) == {"features": found}
+    assert (module.IMPAIRER in sys.modules) is is_loaded
