@@ -19,6 +19,8 @@ from collections.abc import Callable
 from testbed.rtp import SAMPLES, Receiver, Sender, rtp_ports
 
 MAX_DATAGRAM_BYTES = 2048
+LAST_DATAGRAMS = 64
+"""As many that came before a port is closed are still taken."""
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h: datagrams come with the time (realtime) at which the kernel got them."""
 MULTICAST_TTL = 8
@@ -86,6 +88,9 @@ class MediaPort:
         """Neither send nor receive any more; the figures stay."""
         self.is_sending = False
         if not self.is_closed:
+            for _ in range(LAST_DATAGRAMS):
+                if not self.read():
+                    break
             self.is_closed = True
             self._media.forget(self)
             self._sock.close()
@@ -99,8 +104,8 @@ class MediaPort:
             except OSError:
                 self.unsent += 1
 
-    def read(self) -> None:
-        """Take one datagram; whoever has more is asked again after all others.
+    def read(self) -> bool:
+        """Take one datagram, False where there is none; whoever has more is asked again after all others.
 
         What is due leaves first: a burst on all ports is read in one turn of the loop, and its timers wait until the end of it.
         """
@@ -108,8 +113,9 @@ class MediaPort:
         try:
             data, ancillary, _, _ = self._sock.recvmsg(MAX_DATAGRAM_BYTES, _ANCILLARY_BYTES)
         except OSError:  # taken back by the kernel, or the echo of an ICMP message
-            return
+            return False
         self.receiver.take(data, _arrival(ancillary, self._media.realtime_offset_s))
+        return True
 
     def fileno(self) -> int:
         return self._sock.fileno()

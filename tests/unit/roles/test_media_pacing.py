@@ -132,10 +132,23 @@ def test_one_port_has_no_more_than_one_datagram_taken_before_the_others_have_the
     loop_order: list[int] = []
 
     def noted(sock: FakeSocket, size: int, ancillary_size: int, *, take=FakeSocket.recvmsg):
-        loop_order.append(sock.fileno())
+        if sock.waiting:
+            loop_order.append(sock.fileno())
         return take(sock, size, ancillary_size)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeSocket, "recvmsg", noted)
         sent_in_a_flood([3, 1, 2])
     assert loop_order == [0, 1, 2, 0, 2, 0]
+
+
+def test_what_came_before_a_port_is_closed_counts(monkeypatch):
+    loop = FakeLoop()
+    monkeypatch.setattr(media_module.asyncio, "get_running_loop", lambda: loop)
+    monkeypatch.setattr(media_module, "_bound", lambda *where: FakeSocket(loop))
+    media = Media()
+    port = media.open("172.26.16.1")
+    loop.sockets[0].waiting = 5
+    port.close()
+    assert port.receiver.figures.invalid == 5
+    media.close()
