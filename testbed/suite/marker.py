@@ -11,9 +11,9 @@ import pytest
 from testbed.document import known_words
 from testbed.errors import BedError, UsageError
 from testbed.scenario import LoadedScenario, load_scenario
+from testbed.suite.plugin import MARKER
 from testbed.validate import validate_scenario
 
-MARKER = "bed_scenario"
 WORDS = {"profile": str, "phones": int}
 """What the marker takes beside the scenario, by name."""
 

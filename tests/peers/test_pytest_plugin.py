@@ -124,7 +124,13 @@ def test_every_marker_that_is_wrong_is_an_error_of_collection(project: Path):
         assert [part for part in said if part.startswith(where) and expected in part], (where, expected, done.stdout)
 
 
-def test_markers_that_are_right_are_skipped_where_no_bed_is_wanted(project: Path):
+def test_markers_that_are_right_are_skipped_where_no_bed_is_wanted_and_docker_is_not_touched(project: Path):
+    (project / "conftest.py").write_text(
+        "import sys\n"
+        "def pytest_collection_finish():\n"
+        "    assert 'testbed.validate' in sys.modules\n"
+        "    assert 'docker' not in sys.modules\n"
+    )
     (project / "mine.scenario.yaml").write_text("scenario: mine\n")
     (project / "test_mine.py").write_text(
         "import pytest\n\n"
