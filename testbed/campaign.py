@@ -1,19 +1,27 @@
-"""Several scenarios one after another, each on a fresh bed, with one table of verdicts and one exit status."""
+"""Several scenarios, one after another or side by side, each on a fresh bed, with one table of verdicts and one exit status."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed import errors, show
+from testbed import errors, show, state
+from testbed.bed import Progress
 from testbed.engine.images import build_all
 from testbed.errors import BedError, UsageError
 from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
 from testbed.report.keep import keep
+from testbed.report.reading import verdict_of
 from testbed.run import RunOptions, run_scenario
-from testbed.scenario import LoadedScenario, builtin_scenarios, load_scenario
+from testbed.scenario import LoadedScenario, builtin_scenarios, dump_scenario, load_scenario
+from testbed.side_by_side import Asked, Ended, SideBySide
 from testbed.summary import markdown
 from testbed.trends.command import note
 from testbed.verdict import Status, Verdict, worst
@@ -34,9 +42,18 @@ COLUMNS = ("status", "check", "claim", "summary")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What came of one run: exit statuses, a record a verdict, and one of the whole."""
+
+    codes: tuple[int, ...]
+    rows: list[dict[str, Any]]
+    overview: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:
     """Options of `testbed run`; ``label`` names these runs in the history, ``repeat`` is how often each scenario is
-    performed, ``summary`` a file that gets Markdown of what came of them, behind what it has."""
+    performed, ``summary`` a file that gets Markdown of what came of them, behind what it has; ``at_once``: so many side by side."""
 
     profile: str | None
     phones: int | None
@@ -47,6 +64,7 @@ class Campaign:
     label: str = ""
     repeat: int = 1
     summary: Path | None = None
+    at_once: int = 1
 
     def perform(self, words: tuple[str, ...], run_all: bool) -> int:
         """The scenarios of these names or files, or all that are built in."""
@@ -61,8 +79,7 @@ class Campaign:
 
     def _run(self, loaded: list[LoadedScenario], *, saving: bool = False) -> int:
         """Run them; a scenario whose bed breaks does not keep the others from running."""
-        if self.keep and len(loaded) > 1:
-            raise UsageError("--keep leaves one bed up: name one scenario")
+        self._check(loaded)
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -71,38 +88,12 @@ class Campaign:
             ) from None
         say = show.progress()
         options = RunOptions(images=build_all(say), runs=self.runs, keep=self.keep, bed=self.bed)
-        codes: list[int] = []
-        rows: list[dict[str, Any]] = []
-        overview: list[dict[str, Any]] = []
-        for one in loaded:
-            name = one.scenario.scenario
-            try:
-                performed = run_scenario(one, options, say)
-            except BedError as error:
-                show.problem(error, name)
-                codes.append(error.exit_code)
-                rows.append(
-                    {"scenario": name, "status": "ERROR", "check": "", "summary": error.message.splitlines()[0]}
-                )
-                overview.append({"scenario": name, "status": "ERROR", "run": error.message.splitlines()[0]})
-                if saving:
-                    _save(one)
-                continue
-            run, verdicts = performed.run, performed.verdicts
-            for problem in keep(run, verdicts):
-                show.warning(problem)
-            codes.append(exit_code(verdicts))
-            if performed.left_behind:
-                show.problem(performed.left_behind, name)
-                codes.append(performed.left_behind.exit_code)
-            rows += [{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)]
-            status = worst(verdict.status for verdict in verdicts)
-            overview.append({"scenario": name, "status": status.name, "run": str(run.path)})
-            note(self.runs, run.path, self.label)
-            if self.output == "table":
-                show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
-            if saving and status is not Status.PASS:
-                _save(one)
+        if self.at_once > 1 and len(loaded) > 1:
+            outcomes = self._side_by_side(loaded, say, saving)
+        else:
+            outcomes = [self._performed(one, options, say, saving) for one in loaded]
+        rows = [row for one in outcomes for row in one.rows]
+        overview = [one.overview for one in outcomes]
         if self.summary is not None:
             _append(self.summary, markdown(self.label, repeated(overview), rows))
         if self.output != "table":
@@ -115,7 +106,92 @@ class Campaign:
             if self.repeat > 1:
                 overview, columns = repeated(overview), ["status", "scenario", "passed"]
             show.table(overview, "\nall scenarios", columns)
-        return combined(codes)
+        return combined([code for one in outcomes for code in one.codes])
+
+    def _check(self, loaded: list[LoadedScenario]) -> None:
+        """UsageError where several runs are asked for what only one can have."""
+        if self.keep and self.at_once > 1:
+            raise UsageError("--keep leaves one bed up, --jobs is for several: leave one of them out")
+        if self.keep and len(loaded) > 1:
+            raise UsageError("--keep leaves one bed up: name one scenario")
+        if self.at_once > 1 and self.bed:
+            state.bed_folder(f"{self.bed}-{len(loaded)}")
+        if self.at_once > 1 and (prefix := os.environ.get("BED_PREFIX")):
+            raise UsageError(
+                f"BED_PREFIX={prefix} is a block of addresses for one bed, --jobs is for several",
+                hint="unset BED_PREFIX: each bed finds a block that is free",
+            )
+
+    def _performed(self, one: LoadedScenario, options: RunOptions, say: Progress, saving: bool) -> Outcome:
+        """Run it in this process."""
+        name = one.scenario.scenario
+        try:
+            performed = run_scenario(one, options, say)
+        except BedError as error:
+            show.problem(error, name)
+            if saving:
+                _save(one)
+            return broken(name, error.message.splitlines()[0], error.exit_code)
+        run, verdicts = performed.run, performed.verdicts
+        for problem in keep(run, verdicts):
+            show.warning(problem)
+        codes = [exit_code(verdicts)]
+        if performed.left_behind:
+            show.problem(performed.left_behind, name)
+            codes.append(performed.left_behind.exit_code)
+        status = worst(verdict.status for verdict in verdicts)
+        note(self.runs, run.path, self.label)
+        if self.output == "table":
+            show_verdicts(f"{name} ({one.scenario.profile}): {run.path}", name, verdicts)
+        if saving and status is not Status.PASS:
+            _save(one)
+        return Outcome(
+            codes=tuple(codes),
+            rows=[{**row, "run": str(run.path)} for row in verdict_rows(name, verdicts)],
+            overview={"scenario": name, "status": status.name, "run": str(run.path)},
+        )
+
+    def _side_by_side(self, loaded: list[LoadedScenario], say: Progress, saving: bool) -> list[Outcome]:
+        """Run each by a command of its own, on a bed of its own name; in the order of ``loaded``."""
+        stem = self.bed or f"run-{uuid.uuid4().hex[:6]}"
+        if min(self.at_once, len(loaded)) > (cores := len(os.sched_getaffinity(0))):
+            show.warning(f"more beds at once than the {cores} cores here: where the machine is late, nothing is proved")
+
+        def reported(place: int, ended: Ended) -> None:
+            one, outcome = loaded[place], outcome_of(loaded[place].scenario.scenario, ended)
+            say(f"{asked[place].name}: {ended.why or 'ended'}")
+            if ended.said.strip():
+                show.say(ended.said.rstrip())
+            if self.output == "table" and ended.records:
+                _show_recorded(one, outcome)
+            if saving and outcome.overview["status"] != "PASS" and (ended.records or ended.is_lost):
+                _save(one)
+
+        with tempfile.TemporaryDirectory(prefix="testbed-") as folder:
+            asked = []
+            for number, one in enumerate(loaded, 1):
+                file, bed = one.file, f"{stem}-{number}"
+                if saving:  # drawn, and in no file yet
+                    file = Path(folder) / file.name
+                    file.write_text(dump_scenario(one.scenario), encoding="utf-8")
+                asked.append(Asked(name=f"{one.scenario.scenario}, bed {bed}", command=self._command(file, bed)))
+            runs = SideBySide(
+                asked,
+                self.at_once,
+                Path(folder),
+                begun=lambda one: say(f"{one.name}: begun"),
+                reported=reported,
+            )
+            ended = runs.perform()
+        return [outcome_of(one.scenario.scenario, what) for one, what in zip(loaded, ended, strict=True)]
+
+    def _command(self, file: Path, bed: str) -> tuple[str, ...]:
+        """The command that runs this scenario alone, as we would; our own folder is not looked into for modules."""
+        words = [sys.executable, "-P", "-m", "testbed", "run", "--name", bed, f"--runs={self.runs}", "--output", "json"]
+        words += [f"--profile={self.profile}"] if self.profile else []
+        words += [f"--phones={self.phones}"] if self.phones is not None else []
+        words += [f"--label={self.label}"] if self.label else []
+        return (*words, "--", str(file))
 
     def _load(self, words: tuple[str, ...], run_all: bool) -> list[LoadedScenario]:
         """All files are read before anything is started."""
@@ -133,6 +209,26 @@ class Campaign:
 
 def _save(loaded: LoadedScenario) -> None:
     show.say(f"saved: {save(loaded)}; `testbed run {loaded.file}` repeats it")
+
+
+def broken(name: str, why: str, *codes: int) -> Outcome:
+    """Of a run without verdicts; ``why`` is one line."""
+    return Outcome(
+        codes=codes,
+        rows=[{"scenario": name, "status": "ERROR", "check": "", "summary": why}],
+        overview={"scenario": name, "status": "ERROR", "run": why},
+    )
+
+
+def outcome_of(name: str, ended: Ended | None) -> Outcome:
+    """The same of a run in a process of its own; of one that was not begun, or was told to end, since another was lost."""
+    if ended is None:
+        return broken(name, "not begun: another run was lost")
+    if not ended.records:
+        return broken(name, f"{ended.why}{', since another run was lost' if ended.was_told else ''}", ended.code)
+    rows = list(ended.records)
+    status, run = worst_word([row["status"] for row in rows]), rows[0].get("run", rows[0]["summary"])
+    return Outcome(codes=(ended.code,), rows=rows, overview={"scenario": name, "status": status, "run": run})
 
 
 def _append(file: Path, text: str) -> None:
@@ -157,6 +253,15 @@ def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:
                     else ""
                 )
                 show.note(f"  {verdict.check}: {item.text}" + (f" [{where}]" if where else ""))
+
+
+def _show_recorded(loaded: LoadedScenario, outcome: Outcome) -> None:
+    """The table of a run that another process judged, from its folder: there is what proves each verdict."""
+    name, file = loaded.scenario.scenario, Path(outcome.overview["run"]) / "verdicts.json"
+    if file.is_file():
+        recorded = map(verdict_of, json.loads(file.read_text(encoding="utf-8"))["verdicts"])
+        verdicts = [verdict for verdict in recorded if verdict is not None]
+        show_verdicts(f"{name} ({loaded.scenario.profile}): {file.parent}", name, verdicts)
 
 
 def verdict_rows(name: str, verdicts: list[Verdict]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from testbed import __version__, completion, errors
+from testbed.address_block import CANDIDATES
 from testbed.commands.fault import fault
 from testbed.commands.history import history
 from testbed.commands.options import attach, name_option, output_option, phones_option, profile_option
@@ -243,6 +244,14 @@ def new(name: str, like: str | None) -> int:
     "--repeat", type=click.IntRange(1, 1000), default=1, metavar="N", help="perform each scenario N times (1)"
 )
 @click.option(
+    "--jobs",
+    "at_once",
+    type=click.IntRange(1, len(CANDIDATES)),
+    default=1,
+    metavar="N",
+    help="perform N of them side by side, each on a bed of its own name and addresses, for instance 2 (1)",
+)
+@click.option(
     "--label", default="", metavar="WORD", help="name these runs in the history, for `testbed history compare`"
 )
 @click.option(
@@ -251,7 +260,12 @@ def new(name: str, like: str | None) -> int:
     metavar="FILE",
     help="append what came of them as Markdown, for instance to $GITHUB_STEP_SUMMARY",
 )
-@click.option("--name", default="", metavar="BED", help="name of the bed that is brought up (a new one for each run)")
+@click.option(
+    "--name",
+    default="",
+    metavar="BED",
+    help="name of the bed that is brought up (a new one for each run); with --jobs the beginning of their names",
+)
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -271,6 +285,7 @@ def run(
     policy: str | None,
     keep: bool,
     repeat: int,
+    at_once: int,
     label: str,
     summary: Path | None,
     name: str,
@@ -296,6 +311,7 @@ def run(
         label=label,
         repeat=repeat,
         summary=summary,
+        at_once=at_once,
     )
     if count is None:
         given = {"--seed": seed is not None, "-f": bool(files), "--policy": policy is not None}

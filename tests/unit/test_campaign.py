@@ -1,18 +1,34 @@
 from __future__ import annotations
 
+import json
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
+import fake_runs
 import pytest
 from recordings import bed
 
-from testbed.campaign import Campaign, combined, repeated
-from testbed.errors import EXIT_CLEANUP_INCOMPLETE, EXIT_ENVIRONMENT, CleanupIncomplete, EngineError
+from testbed import cli
+from testbed.campaign import Campaign, combined, outcome_of, repeated
+from testbed.errors import (
+    EXIT_CHECK_FAILED,
+    EXIT_CLEANUP_INCOMPLETE,
+    EXIT_ENVIRONMENT,
+    EXIT_USAGE,
+    CleanupIncomplete,
+    EngineError,
+)
+from testbed.judge import write_verdicts
 from testbed.random_runs import RandomOptions, as_loaded
 from testbed.random_schedule import random_scenario
 from testbed.recording import Run
 from testbed.run import Performed
 from testbed.scenario import LoadedScenario, shipped_beds
-from testbed.verdict import Status, Verdict
+from testbed.side_by_side import Ended
+from testbed.trends.store import Store
+from testbed.verdict import Evidence, Status, Verdict
 
 
 @pytest.mark.parametrize(
@@ -81,3 +97,156 @@ def test_a_scenario_that_passes_at_times_only_is_flaky_and_no_pass() -> None:
         ("at-times", "FLAKY", "2 of 3"),
         ("bad", "ERROR", "0 of 3"),
     ]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs that are made up may be asked for."""
+    monkeypatch.setenv("TESTBED_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("BED_PREFIX", raising=False)
+    monkeypatch.chdir(tmp_path)
+    fake_runs.faked(monkeypatch.setattr)
+    return tmp_path
+
+
+def campaign(folder: str, at_once: int, **more: Any) -> Campaign:
+    options: dict[str, Any] = {"profile": None, "phones": None, "keep": False, "bed": "", "output": "json", **more}
+    return Campaign(runs=Path(folder), at_once=at_once, summary=Path(f"{folder}.md"), label="night", **options)
+
+
+def told(folder: str, said: str) -> dict[str, Any]:
+    """All that a campaign leaves, without what names its folder and its runs."""
+    runs = sorted(Path(folder).glob("*-*"))
+    store = Store(Path(folder))
+    history = sorted((run.scenario, run.status, run.label, run.profile) for run in store.runs())
+    figures = len(store.figures(run.folder for run in store.runs()))
+    store.close()
+    files = [sorted(path.name for path in run.iterdir()) for run in runs]
+    junit = [(run / "junit.xml").read_text().replace(run.name, "") for run in runs]
+    records = json.loads(re.sub(folder + "/([a-z]+)-[0-9a-f]+", r"\1", said))
+    summary = Path(f"{folder}.md").read_text()
+    return {
+        "records": records,
+        "summary": summary,
+        "history": history,
+        "figures": figures,
+        "files": files,
+        "junit": junit,
+    }
+
+
+def test_side_by_side_leaves_what_one_after_another_leaves(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bed that breaks ends no other run; records come in the order asked, each bed has a name of its own, one label is in the history."""
+    endings = {"good": "PASS", "bad": "FAIL", "broken": "BROKEN", "left": "LEFT"}
+    words = tuple(fake_runs.write(fake, **endings))
+    assert campaign("one", 1, profile="srnd").perform(words, run_all=False) == EXIT_CLEANUP_INCOMPLETE
+    one = capsys.readouterr()
+    assert campaign("many", 3, profile="srnd", bed="lab").perform(words, run_all=False) == EXIT_CLEANUP_INCOMPLETE
+    many = capsys.readouterr()
+    assert told("many", many.out) == told("one", one.out)
+    assert [row["scenario"] for row in json.loads(many.out)] == list(endings)
+    assert "a network of lab-4 stays" in many.err
+    assert "error: broken: it fell over\nonce more\n  next: get it up\n" in many.err
+
+
+TINY = """
+import json, os, pathlib, sys
+text = pathlib.Path(sys.argv[1]).read_text()
+if "KILL" in text:
+    os.kill(os.getpid(), 9)
+if "BROKEN" in text:
+    print(json.dumps([{"scenario": "it", "status": "ERROR", "check": "", "summary": "it fell over"}]))
+    raise SystemExit(4)
+status = "FAIL" if "FAIL" in text else "PASS"
+print(json.dumps([{"scenario": "it", "status": status, "check": "it", "summary": "so", "run": "recorded"}]))
+raise SystemExit("FAIL" in text)
+"""
+
+
+@pytest.fixture
+def tiny(fake: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny script stands for the command of a run: it says what its scenario file tells it to."""
+
+    def command(_: Campaign, file: Path, name: str) -> tuple[str, ...]:
+        return (sys.executable, "-I", "-S", "-c", TINY, str(file))
+
+    monkeypatch.setattr(Campaign, "_command", command)
+    return fake
+
+
+def test_each_runs_table_shows_its_proofs_and_repeated_scenarios_are_counted(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny / "recorded").mkdir()
+    proof = Evidence(text="seen so", event=0)
+    write_verdicts(Run(tiny / "recorded"), [Verdict(check="it", status=Status.FAIL, summary="so", evidence=(proof,))])
+    [word] = fake_runs.write(tiny, bad="FAIL")
+    assert campaign("runs", 2, output="table", repeat=2).perform((word,), run_all=False) == EXIT_CHECK_FAILED
+    said = capsys.readouterr()
+    assert said.out.count("it: seen so [event 0]") == 2
+    assert "0 of 2" in said.out
+    assert len(set(re.findall(r"bed (run-[0-9a-f]{6}-\d): begun", said.err))) == 2
+
+
+def test_a_run_that_is_lost_is_an_error_beside_what_the_others_gave(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tuple(fake_runs.write(tiny, good="PASS", gone="KILL"))
+    assert campaign("runs", 2).perform(words, run_all=False) == EXIT_ENVIRONMENT
+    good, gone = json.loads(capsys.readouterr().out)
+    assert (gone["status"], gone["summary"]) == ("ERROR", "killed by SIGKILL")
+    assert good["status"] == "PASS" or good["summary"].endswith(", since another run was lost")
+
+
+def test_random_runs_side_by_side_are_saved_where_they_do_not_pass(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(options: RandomOptions, seed: int, runs: Path) -> list[LoadedScenario]:
+        every = [random_scenario(bed(), seed, n, bed=["bed.yaml"]) for n in range(1, options.count + 1)]
+        endings = ("PASS", "BROKEN", "FAIL")
+        told = [one.model_copy(update={"description": ending}) for one, ending in zip(every, endings, strict=True)]
+        return [as_loaded(one, runs) for one in told]
+
+    monkeypatch.setattr("testbed.campaign.drawn", drawn)
+    options = RandomOptions(count=3, seed=7, files=(shipped_beds() / "bed.yaml",), phones=2, profile="quick")
+    assert campaign("runs", 2, output="table").perform_random(options) == EXIT_ENVIRONMENT
+    saved = {path.name for path in (tiny / "runs").glob("*.yaml")}
+    assert saved == {"random-7-2.scenario.yaml", "random-7-3.scenario.yaml"}
+    said = capsys.readouterr()
+    assert "`testbed run runs/random-7-2.scenario.yaml` repeats it" in said.err
+    assert [line.split()[:2] for line in said.out.splitlines()[-3:]] == [
+        ["PASS", "random-7-1"],
+        ["ERROR", "random-7-2"],
+        ["FAIL", "random-7-3"],
+    ]
+
+
+def test_what_was_told_to_end_or_not_begun_has_no_verdict() -> None:
+    rows = [outcome_of("a", None).rows[0], outcome_of("a", Ended(code=4, why="killed", was_told=True)).rows[0]]
+    assert {row["status"] for row in rows} == {"ERROR"}
+    assert [row["summary"] for row in rows] == ["not begun: another run was lost", "killed, since another run was lost"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "0"], "0 is not in the range"),
+        (["--jobs", "-3"], "-3 is not in the range"),
+        (["--jobs", "1000"], "1000 is not in the range"),
+        (["--jobs", "two"], "'two' is not a valid integer"),
+        (["--jobs", "2", "--keep"], "--keep leaves one bed up"),
+        (["--jobs", "2", "--name", "No Name"], "is no name for a bed"),
+        (["--jobs", "2", "--name", "a" * 30], "is no name for a bed"),
+        (["--jobs", "2"], "BED_PREFIX=10.77 is a block of addresses for one bed"),
+    ],
+)
+def test_what_cannot_be_done_side_by_side_is_refused_before_anything_begins(
+    words: list[str], said: str, fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if len(words) == 2 and words[1] == "2":
+        monkeypatch.setenv("BED_PREFIX", "10.77")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "rehome-stop", "rehome-kill", *words])
+    assert end.value.code == EXIT_USAGE
+    assert said in capsys.readouterr().err
+    assert not (fake / "runs").exists()
