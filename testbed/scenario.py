@@ -89,6 +89,7 @@ SUITE = (
     "marking-rtp-call",
     "call-hold",
     "call-transfer",
+    "call-across",
     "marking-bleached",
     "marking-precedence-ignored",
     "call-preserved",

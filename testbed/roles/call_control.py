@@ -3,7 +3,8 @@
 Environment, besides the bed's own: TESTBED_SCCP_PORT (2000), TESTBED_HTTP_PORT (80), TESTBED_ADDRESS (0.0.0.0),
 TESTBED_SIGNALLING_TOS (104 = AF31, the whole octet), TESTBED_MEDIA_TOS (184 = EF, what phones are told to mark their
 media with), TESTBED_LINES (1 or 2: how many each phone has), TESTBED_SERVICES_URL (what the services menu points at),
-TESTBED_REJECT (refuse registrations with this text), TESTBED_TOKEN ("grant", or whole seconds to wait).
+TESTBED_REJECT (refuse registrations with this text), TESTBED_TOKEN ("grant", or whole seconds to wait), TESTBED_CALL_CONTROLS
+(all call controls whose phones may call each other, see ``cluster_links.py``) and TESTBED_CLUSTER_PORT (8002).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aiohttp import web
 
 from testbed.errors import UsageError
 from testbed.roles import pages
+from testbed.roles.cluster_links import ClusterLinks, ClusterSettings
 from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_number
 from testbed.roles.control import ControlServer, number_in
 from testbed.roles.held_faults import Begin, HeldFaults, Undo
@@ -85,6 +87,8 @@ class Switchboard:
         )
         self.machine.set_clock(time.monotonic(), time.time())
         self.machine.exchange.media_tos = calls.media_tos
+        self.links: ClusterLinks | None = None
+        """To other call controls, where there are any."""
         self._connections: dict[int, PhoneConnection] = {}
         self._last_peer = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -118,6 +122,8 @@ class Switchboard:
             connection = self._connections.pop(peer, None)
             if connection is not None:
                 connection.close()
+        if self.links is not None:
+            self.links.flush()
         now, realtime_s = time.monotonic(), time.time()
         for event in self.machine.events():
             data = event.data
@@ -317,6 +323,9 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     operations = {"ls": switchboard.ls, "set": switchboard.set_rules, "reset": switchboard.reset}
     control = ControlServer(host.control_path, {**operations, **held.handlers})
     subscriptions = pages.Subscriptions(services_url=environment.get("TESTBED_SERVICES_URL", "http://web-1/"))
+    links = switchboard.links = ClusterLinks(
+        ClusterSettings.read(host, environment, tos), switchboard.machine.exchange.across, report, switchboard.pump
+    )
     site = web.AppRunner(
         pages.app(host.host, subscriptions=subscriptions, emit=report, faults=page_faults),
         access_log=None,
@@ -332,10 +341,12 @@ async def serve(host: HostEnvironment, report: Reporter, stopped: asyncio.Event)
     server = await asyncio.get_running_loop().create_server(
         lambda: PhoneConnection(switchboard), sock=sccp, backlog=BACKLOG
     )
+    await links.start()
     report("RoleStarted", role=ROLE)
     await stopped.wait()
     held.close()
     server.close()
+    links.close()
     switchboard.close()
     await control.close()
     await site.cleanup()

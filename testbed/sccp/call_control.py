@@ -16,6 +16,7 @@ from testbed.profile import KEEPALIVE_MISSES, Profile
 from testbed.sccp.call_control_state import CallControlEvent, CallControlSession, Rules
 from testbed.sccp.configuration_messages import CapabilitiesReq, TimeDateReq
 from testbed.sccp.exchange import Exchange
+from testbed.sccp.leg import NEVER
 from testbed.sccp.message import Direction, Message, Unknown
 from testbed.sccp.messages import decode, encode, name_of
 from testbed.sccp.registration_messages import (
@@ -54,7 +55,7 @@ class CallControl:
         """``lines``: how many each phone has here, 1 or 2."""
         self.host, self.profile, self.lines = host, profile, lines
         self.rules = rules or Rules()
-        self.exchange = Exchange(self)
+        self.exchange = Exchange(self, profile.keepalive_s)
         self.sessions: dict[int, CallControlSession] = {}
         self.registered: dict[str, CallControlSession] = {}
         """Device name -> its session."""
@@ -104,6 +105,7 @@ class CallControl:
     def tick(self, now: float) -> None:
         """Close connections that were silent for three of their keepalive intervals."""
         self._wake(now)
+        self.exchange.across.tick(now)
         if self.unheeded is not None:
             self._awake_since = now
         else:
@@ -121,10 +123,11 @@ class CallControl:
 
     def next_timer(self) -> float | None:
         """When ``tick`` is due; never later than an interval ahead, so that a freeze of our own is noticed."""
+        across_at = self.exchange.across.next_timer()
         if not self._watch:
-            return None
-        calls_at = self.exchange.next_timer() if self.unheeded is None else float("inf")
-        return min(self._watch[0][0], self._awake_at + self.profile.keepalive_s, calls_at)
+            return across_at if across_at < NEVER else None
+        calls_at = self.exchange.next_timer() if self.unheeded is None else NEVER
+        return min(self._watch[0][0], self._awake_at + self.profile.keepalive_s, calls_at, across_at)
 
     def reset(self, device_name: str, kind: int, now: float) -> bool:
         """Send Reset (1 reset, 2 restart) to a registered phone; False where it is not registered."""
@@ -136,11 +139,13 @@ class CallControl:
     def mute(self) -> None:
         """Answer nothing any more."""
         self.unheeded = {}
+        self.exchange.across.mute()
 
     def unmute(self, now: float) -> int:
         """Answer again what comes from now on, and count silence from now; how many messages were passed over."""
         unheeded, self.unheeded = self.unheeded or {}, None
         self._awake_since = now
+        self.exchange.across.unmute(now)
         return sum(unheeded.values())
 
     # -- what the owner asks

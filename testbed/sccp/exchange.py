@@ -1,17 +1,19 @@
 """The calls of one call control, apart from its registrations: numbers, and the two legs of each call. Sans-IO.
 
 Every transition of a leg is a row of ``leg_transitions.TRANSITIONS``. A phone that is lost takes its own leg with it; the other phone keeps its media
-until it hangs up, since what two phones send each other does not pass the call control.
+until it hangs up, since what two phones send each other does not pass the call control. Where the other phone is at another call
+control its side is a far leg (``across.py``).
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from testbed.sccp import leg_messages
+from testbed.sccp.across import Across, FarLeg
 from testbed.sccp.call_codes import EF_TOS, FIRST_REFERENCE, KEYPAD, SoftKeyCode
 from testbed.sccp.call_messages import EnblocCall, KeypadButton, OffHook, OnHook, SoftKeyEvent
 from testbed.sccp.leg import NEVER, Leg, LegInput, LegState
@@ -34,8 +36,10 @@ class Board(Protocol):
 class Exchange:
     """All legs, by reference and by phone."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, interval_s: float = 30.0) -> None:
+        """``interval_s``: of keepalives between call controls."""
         self.board = board
+        self.across = Across(self, interval_s)
         self.media_tos = EF_TOS
         """``precedence`` of StartMediaTransmission."""
         self.numbers: dict[str, tuple[str, int]] = {}
@@ -54,14 +58,16 @@ class Exchange:
         self._lines[device_name] = numbers
         for line, number in numbers.items():
             self.numbers[number] = (device_name, line)
+        self.across.plugged(numbers.values())
 
     def unplug(self, device_name: str, now: float) -> None:
         """It is registered no longer."""
-        for number in self._lines.pop(device_name, {}).values():
-            if (
-                self.numbers.get(number, ("", 0))[0] == device_name
-            ):  # two names may have one number; the later one has it
-                del self.numbers[number]
+        # Two names may have one number: the later one has it.
+        own = self._lines.pop(device_name, {}).values()
+        gone = [number for number in own if self.numbers.get(number, ("", 0))[0] == device_name]
+        for number in gone:
+            del self.numbers[number]
+        self.across.unplugged(gone)
         for leg in list(self.by_device.get(device_name, ())):
             self.apply(leg, LegInput.GONE, now)
         self.last_dialled.pop(device_name, None)
@@ -70,6 +76,10 @@ class Exchange:
         """Whether this line has a call, or the phone as many as it can have."""
         legs = self.by_device.get(device_name, ())
         return len(legs) >= MAX_LEGS or any(leg.line == line for leg in legs)
+
+    def all_numbers(self) -> Iterable[str]:
+        """Registered here or at another call control."""
+        return itertools.chain(self.numbers, self.across.places)
 
     def has_calls(self, device_name: str) -> bool:
         return device_name in self.by_device
@@ -137,17 +147,7 @@ class Exchange:
             self.apply(leg, LegInput.NO_MEDIA, now)
             return
         leg.receives_at = (message.address, message.port)
-        other = leg.other
-        self.board.say_to(other.device_name, leg_messages.start_media(other, leg.receives_at, self.media_tos))
-        self.board.tell(
-            "MediaStarted",
-            now,
-            phone=other.device_name,
-            reference=other.reference,
-            remote=message.address,
-            remote_port=message.port,
-            tos=self.media_tos,
-        )
+        self.start_media(leg.other, leg.receives_at, now)
 
     def on_figures(self, device_name: str, message: ConnectionStatisticsRes, now: float) -> None:
         self.board.tell(
@@ -180,6 +180,34 @@ class Exchange:
             return legs[-1] if legs else None
         return next((leg for leg in legs if leg.reference == reference), None)
 
+    def offer(self, leg: Leg, place: tuple[str, int] | None, now: float) -> None:
+        """Let the line that this leg's phone has dialled ring, here or, of a far leg, for the other call control."""
+        if place is None:
+            self.apply(leg, LegInput.UNKNOWN, now)
+        elif self.is_busy(*place):
+            self.apply(leg, LegInput.BUSY, now)
+        else:
+            called = self.add(*place, call=leg.call or None)
+            leg.other, called.other = called, leg
+            self.apply(leg, LegInput.ROUTED, now)
+            self.apply(called, LegInput.OFFERED, now)
+
+    def start_media(self, leg: Leg, remote: tuple[str, int], now: float) -> None:
+        """Its phone is to send there; not where it was put on hold while the word of another call control was under way."""
+        if isinstance(leg, FarLeg):
+            self.across.start(leg, remote)
+        elif leg.state is LegState.TALKING and leg.has_media:
+            self.board.say_to(leg.device_name, leg_messages.start_media(leg, remote, self.media_tos))
+            self.board.tell(
+                "MediaStarted",
+                now,
+                phone=leg.device_name,
+                reference=leg.reference,
+                remote=remote[0],
+                remote_port=remote[1],
+                tos=self.media_tos,
+            )
+
     def add(self, device_name: str, line: int, call: int | None = None) -> Leg:
         reference = next(self._references)
         number = self._lines[device_name].get(line, "")
@@ -204,6 +232,9 @@ class Exchange:
                 self.apply(leg, LegInput.KEY, now, digit)
 
     def apply(self, leg: Leg, given: LegInput, now: float, detail: str = "") -> None:
+        if isinstance(leg, FarLeg):
+            self.across.give(leg, given)
+            return
         transition = TRANSITIONS.get((leg.state, given))
         if transition is None:
             return

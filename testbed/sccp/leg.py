@@ -12,6 +12,8 @@ class LegState(Enum):
 
     NEW = "new"
     DIALLING = "dialling"
+    ASKING = "asking"
+    """Dialled; the number is another call control's, which has not answered yet."""
     CALLING = "calling"
     RINGING = "ringing"
     TALKING = "talking"
@@ -28,6 +30,7 @@ class LegInput(Enum):
 
     TAKEN = "line taken"
     KEY = "digit"
+    ASKED = "number found elsewhere"
     ROUTED = "number found"
     UNKNOWN = "number unknown"
     BUSY = "number busy"

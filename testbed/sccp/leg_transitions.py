@@ -16,6 +16,8 @@ Action = Callable[["Exchange", Leg, float, str], None]
 FIRST_DIGIT_S, NEXT_DIGIT_S = 15.0, 4.0
 """Who takes a line and dials nothing, or stops in the middle of a number that could go on."""
 NO_ANSWER_S = 60.0
+ASKED_S = 4.0
+"""Another call control that says nothing for so long to a call is one that does not answer any more."""
 REFUSED_S = 30.0
 """The tone that a refused caller hears ends after this time (seen on a CallManager), and the call with it."""
 MAX_DIGITS = 24
@@ -35,7 +37,7 @@ def _take_digit(exchange: Exchange, leg: Leg, now: float, digit: str) -> None:
     is_end = digit == "#"
     leg.digits += "" if is_end else digit
     could_go_on = len(leg.digits) < MAX_DIGITS and any(
-        number.startswith(leg.digits) and number != leg.digits for number in exchange.numbers
+        number.startswith(leg.digits) and number != leg.digits for number in exchange.all_numbers()
     )
     if is_end or not could_go_on:
         _route(exchange, leg, now, "")
@@ -44,17 +46,16 @@ def _take_digit(exchange: Exchange, leg: Leg, now: float, digit: str) -> None:
 
 
 def _route(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
-    place = exchange.numbers.get(leg.digits)
     exchange.last_dialled[leg.device_name] = leg.digits
-    if place is None:
-        exchange.apply(leg, LegInput.UNKNOWN, now)
-    elif exchange.is_busy(*place):
-        exchange.apply(leg, LegInput.BUSY, now)
+    if leg.digits in exchange.across.places:
+        exchange.apply(leg, LegInput.ASKED, now)
     else:
-        called = exchange.add(*place, call=leg.call)
-        leg.other, called.other = called, leg
-        exchange.apply(leg, LegInput.ROUTED, now)
-        exchange.apply(called, LegInput.OFFERED, now)
+        exchange.offer(leg, exchange.numbers.get(leg.digits), now)
+
+
+def _ask(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
+    exchange.across.call(leg, leg.digits)
+    exchange.expect(leg, now + ASKED_S)
 
 
 def _ring_out(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
@@ -166,12 +167,9 @@ def _join(exchange: Exchange, leg: Leg, now: float, _detail: str) -> None:
     target.call = held.call
     exchange.apply(first, LegInput.HANG_UP, now)
     _release(exchange, leg, now, "")
-    if target.state is LegState.RINGING:
-        exchange.say(target, leg_messages.ring_in(target))
-        exchange.apply(held, LegInput.OTHER_RINGS, now)
-    else:
-        exchange.apply(target, LegInput.OTHER_CHANGED, now)
-        exchange.apply(held, LegInput.OTHER_ANSWERED, now)
+    rings = target.state is LegState.RINGING
+    exchange.apply(target, LegInput.OTHER_CHANGED, now)
+    exchange.apply(held, LegInput.OTHER_RINGS if rings else LegInput.OTHER_ANSWERED, now)
     exchange.board.tell(
         "CallTransferred", now, phone=leg.device_name, to=target.device_name, **{"from": held.device_name}
     )
@@ -210,14 +208,22 @@ TRANSITIONS: dict[tuple[LegState, LegInput], tuple[LegState, Action]] = {
     (_S.NEW, _I.OFFERED): (_S.RINGING, _ring_in),
     (_S.DIALLING, _I.KEY): (_S.DIALLING, _take_digit),
     (_S.DIALLING, _I.OVERDUE): (_S.DIALLING, _route),
+    (_S.DIALLING, _I.ASKED): (_S.ASKING, _ask),
     (_S.DIALLING, _I.ROUTED): (_S.CALLING, _ring_out),
     (_S.DIALLING, _I.UNKNOWN): (_S.REFUSED, _refuse_unknown),
     (_S.DIALLING, _I.BUSY): (_S.REFUSED, _refuse_busy),
+    (_S.ASKING, _I.ROUTED): (_S.CALLING, _ring_out),
+    (_S.ASKING, _I.UNKNOWN): (_S.REFUSED, _refuse_unknown),
+    (_S.ASKING, _I.BUSY): (_S.REFUSED, _refuse_busy),
+    (_S.ASKING, _I.OTHER_LEFT): (_S.REFUSED, _refuse_declined),
+    (_S.ASKING, _I.OTHER_GONE): (_S.REFUSED, _refuse_declined),
+    (_S.ASKING, _I.OVERDUE): (_S.REFUSED, _refuse_unanswered),
     (_S.CALLING, _I.OTHER_ANSWERED): (_S.TALKING, _connect),
     (_S.CALLING, _I.OTHER_LEFT): (_S.REFUSED, _refuse_declined),
     (_S.CALLING, _I.OTHER_GONE): (_S.REFUSED, _refuse_declined),
     (_S.CALLING, _I.OVERDUE): (_S.REFUSED, _refuse_unanswered),
     (_S.RINGING, _I.ANSWER): (_S.TALKING, _answer),
+    (_S.RINGING, _I.OTHER_CHANGED): (_S.RINGING, _ring_in),
     (_S.TALKING, _I.HOLD): (_S.HOLDING, _hold),
     (_S.TALKING, _I.OTHER_HOLDS): (_S.HELD, _be_held),
     (_S.TALKING, _I.TRANSFER): (_S.HOLDING, _consult),
@@ -226,6 +232,7 @@ TRANSITIONS: dict[tuple[LegState, LegInput], tuple[LegState, Action]] = {
     (_S.HELD, _I.OTHER_RINGS): (_S.CALLING, _ring_out_again),
     (_S.HELD, _I.OTHER_ANSWERED): (_S.TALKING, _connect),
     (_S.TALKING, _I.OTHER_CHANGED): (_S.TALKING, _change),
+    (_S.TALKING, _I.OTHER_RESUMED): (_S.TALKING, _change),  # at two call controls both may have held at the same moment
     (_S.TALKING, _I.OTHER_GONE): (_S.STRANDED, _strand),
     (_S.TALKING, _I.NO_MEDIA): (_S.OVER, _release),
     (_S.HOLDING, _I.RESUME): (_S.TALKING, _resume),

@@ -28,6 +28,7 @@ def outcomes(request: pytest.FixtureRequest, testbed: Testbed, tmp_path_factory:
         ("no-standby-server", "redirected"),
         ("wrong-signalling-mark", "packets"),
         pytest.param("media-unmarked", "packets", marks=pytest.mark.nightly),
+        pytest.param("call-across-unmarked", "packets", marks=pytest.mark.nightly),
         pytest.param("precedence-ignored", "streams", marks=pytest.mark.nightly),
         pytest.param("service-stream-marked", "service-streams", marks=pytest.mark.nightly),
         pytest.param("push-authenticated", "pushed", marks=pytest.mark.nightly),

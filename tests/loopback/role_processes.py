@@ -37,18 +37,23 @@ _URLS = """<servicesURL>http://{first}:{http}/CCMCIP/getservicesmenu.asp</servic
 <dscpForCm2Dvce>104</dscpForCm2Dvce>"""
 
 
-def configuration(sccp_port: int, http_port: int, idle_s: int) -> dict[str, bytes]:
-    """The two files: ``device`` in the CallManager 4.1 form (xsi: undeclared), and ``Default``."""
-    members = "".join(
-        _MEMBER.format(priority=priority, port=sccp_port, address=address)
-        for priority, address in enumerate((CCM_1, CCM_BK))
-    )
-    group = f"<callManagerGroup><members>{members}</members></callManagerGroup>"
+def configuration(sccp_port: int, http_port: int, idle_s: int, *, is_split: bool = False) -> dict[str, bytes]:
+    """The two files: ``device`` in the CallManager 4.1 form (xsi: undeclared), and ``Default``, whose phones have the other call
+    control first where it ``is_split``."""
+    group = _group(sccp_port, CCM_1, CCM_BK)
+    default_group = _group(sccp_port, CCM_BK, CCM_1) if is_split else group
     urls = _URLS.format(http=http_port, first=CCM_1, second=CCM_BK, idle=idle_s)
     return {
         "device": f'<device xsi:type="axl:XIPPhone"><devicePool>{group}</devicePool>{urls}</device>'.encode(),
-        "Default": f"<Default>{group}{urls}</Default>".encode(),
+        "Default": f"<Default>{default_group}{urls}</Default>".encode(),
     }
+
+
+def _group(port: int, *addresses: str) -> str:
+    members = "".join(
+        _MEMBER.format(priority=priority, port=port, address=address) for priority, address in enumerate(addresses)
+    )
+    return f"<callManagerGroup><members>{members}</members></callManagerGroup>"
 
 
 def free_port() -> int:
@@ -179,11 +184,12 @@ def wait_until(holds: Callable[[], bool], awaited: str, *roles: Role) -> None:
 class Bed:
     """Call controls and phones; ends what it started."""
 
-    def __init__(self, folder: Path, *, phones: int = 6, idle_s: int = 0) -> None:
+    def __init__(self, folder: Path, *, phones: int = 6, idle_s: int = 0, is_split: bool = False) -> None:
+        """``is_split``: the second half of the phones is at home at ccm-bk."""
         self.folder, self.phones_count = folder, phones
         self.sccp_port, self.http_port, self.phone_port = free_port(), free_port(), free_port()
         names = [f"SEP{0x020000000001 + i:012X}" for i in range(phones)]
-        files = configuration(self.sccp_port, self.http_port, idle_s)
+        files = configuration(self.sccp_port, self.http_port, idle_s, is_split=is_split)
         # Half of the phones are not in the server's database and take the default file.
         served = {f"{name}.cnf.xml": files["device"] for name in names[: phones // 2]}
         served["XMLDefault.cnf.xml"] = files["Default"]

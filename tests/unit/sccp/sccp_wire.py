@@ -46,7 +46,8 @@ class FakeMedia:
 
 
 class Pair:
-    """``phones`` phones and ``controls`` call controls; faults by rank: kill, start, freeze, thaw, cut, heal."""
+    """``phones`` phones and ``controls`` call controls; faults by rank: kill, start, freeze, thaw, cut, heal. Call controls know each
+    other once they are told to ``join``."""
 
     def __init__(
         self,
@@ -82,6 +83,12 @@ class Pair:
         self.drop: Callable[[str, int, int, bytes], bool] = lambda *_: False
         self.media: dict[tuple[int, int], FakeMedia] = {}
         """(phone, call reference) -> its media."""
+        self.refused: set[tuple[int, int]] = set()
+        """(phone, rank) that do not come together."""
+        self.links_cut = False
+        """What call controls tell each other gets lost."""
+        self._links: dict[tuple[int, int], tuple[int, int]] = {}
+        """(rank, link) -> the same connection's (rank, link) at its other end."""
         self.no_ports: set[int] = set()
         """Phones that have no port for media."""
         for index, phone in enumerate(self.phones):
@@ -98,6 +105,9 @@ class Pair:
     def kill(self, rank: int) -> None:
         """The process is gone: its connections are reset, new ones refused, its memory lost."""
         self._dead.add(rank)
+        for end, other in [(end, other) for end, other in self._links.items() if end[0] == rank]:
+            del self._links[end], self._links[other]
+            self._later(self.latency_s, lambda end=other: self.controls[end[0]].exchange.across.lost(end[1], self.now))
         self.controls[rank] = CallControl(host=f"ccm-{rank}", profile=self.profile, now=self.now)
         for connection in [c for c in self._connections.values() if c.rank == rank]:
             self._later(self.latency_s, lambda c=connection: self._lost(c, "reset"))
@@ -121,6 +131,42 @@ class Pair:
 
     def heal(self, rank: int) -> None:
         self._cut.discard(rank)
+
+    # -- links between call controls
+
+    def join(self, dialler: int = 0, other: int = 1) -> None:
+        """A connection between these two."""
+        here, there = (dialler, next(self._serials)), (other, next(self._serials))
+        self._links |= {here: there, there: here}
+        for end in (here, there):
+            address = f"172.26.1.{100 + self._links[end][0]}"
+            self.controls[end[0]].exchange.across.linked(end[1], address, self.now, dialled=end is here)
+        self._pump()
+
+    def part(self) -> None:
+        """All of them end."""
+        ends, self._links = list(self._links), {}
+        for rank, link in ends:
+            self.controls[rank].exchange.across.lost(link, self.now)
+        self._pump()
+
+    def _pump_links(self, rank: int, control: CallControl) -> None:
+        across = control.exchange.across
+        for link, data in across.to_send():
+            if not self.links_cut:
+                self._later(self.latency_s, lambda link=link, data=data: self._across(rank, link, data))
+        for link in across.to_close():
+            other = self._links.pop((rank, link), None)
+            if other is not None:
+                del self._links[other]
+                self._later(
+                    self.latency_s, lambda end=other: self.controls[end[0]].exchange.across.lost(end[1], self.now)
+                )
+
+    def _across(self, rank: int, link: int, data: bytes) -> None:
+        other = self._links.get((rank, link))
+        if other is not None and other[0] not in self._frozen:
+            self.controls[other[0]].exchange.across.receive(other[1], data, self.now)
 
     # -- media
 
@@ -260,6 +306,7 @@ class Pair:
             self._pump_control(rank, control)
 
     def _pump_control(self, rank: int, control: CallControl) -> None:
+        self._pump_links(rank, control)
         by_peer = {c.peer: c for c in self._connections.values() if c.rank == rank}
         for peer, data in control.to_send():
             if peer in by_peer:
@@ -274,7 +321,7 @@ class Pair:
         self._connections[index, rank] = connection
         if rank in self._cut:
             return
-        if rank in self._dead:
+        if rank in self._dead or (index, rank) in self.refused:
             self._later(self.latency_s, lambda: self._lost(connection, "refused"))
         else:
             self._later(self.latency_s, lambda: self._opened(connection))
