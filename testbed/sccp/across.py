@@ -71,7 +71,9 @@ class Across:
         self._exchange, self._interval_s = exchange, interval_s
         self.links: dict[int, Link] = {}
         self.places: dict[str, int] = {}
-        """Number -> link to the call control where it registered last. Not of numbers that registered here later."""
+        """Number -> link to the call control where it registered last. Not of numbers that are here, as far as is known."""
+        self._claims: dict[str, int] = {}
+        """All that other call controls say of themselves: what counts once a number is here no longer."""
         self.is_mute = False
         self._calls = itertools.count(1)
         self._awake_at = 0.0
@@ -109,7 +111,9 @@ class Across:
         one = self.links.pop(link, None)
         if one is None:
             return
-        self.places = {number: place for number, place in self.places.items() if place != link}
+        for known in (self.places, self._claims):
+            for number in [number for number, place in known.items() if place == link]:
+                del known[number]
         for far in list(one.legs.values()):
             self._end(one, far, LegInput.OTHER_GONE, now)
         if one.is_known:
@@ -164,6 +168,7 @@ class Across:
 
     def unplugged(self, numbers: list[str]) -> None:
         """They are registered here no longer."""
+        self.places |= {number: self._claims[number] for number in numbers if number in self._claims}
         for link in self.links if numbers else ():
             self._send(link, Gone(numbers=tuple(numbers)))
 
@@ -205,15 +210,17 @@ class Across:
 
     def on_registered(self, link: int, message: Registered, _now: float) -> None:
         for number in message.numbers:
+            self._claims[number] = link
             if message.is_news or number not in self._exchange.numbers:
                 self.places[number] = link
-        if len(self.places) > MAX_NUMBERS:
+        if len(self._claims) > MAX_NUMBERS:
             raise PeerProtocolError(f"more than {MAX_NUMBERS} numbers")
 
     def on_gone(self, link: int, message: Gone, _now: float) -> None:
         for number in message.numbers:
-            if self.places.get(number) == link:
-                del self.places[number]
+            for known in (self.places, self._claims):
+                if known.get(number) == link:
+                    del known[number]
 
     def on_setup(self, link: int, message: Setup, now: float) -> None:
         one = self.links[link]

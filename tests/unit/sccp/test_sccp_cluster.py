@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from testbed.errors import PeerProtocolError
-from testbed.sccp.across import Across
+from testbed.sccp.across import MAX_NUMBERS, Across
 from testbed.sccp.cluster import (
     HAPPENINGS,
     MAX_LINE_BYTES,
@@ -232,3 +232,25 @@ def test_numbers_that_are_here_stay_here_unless_the_news_is_newer():
     assert set(across.places) == {"1001", "1003"}
     across.receive(1, encode(Gone(numbers=("1001", "1002"))), 0.3)
     assert set(across.places) == {"1003"}
+
+
+def test_a_number_that_two_call_controls_have_is_the_others_once_it_is_here_no_longer():
+    """After a freeze of ours: phones have re-homed, and we do not know it yet when we hear where they are."""
+    exchange, across = linked()
+    across.receive(1, encode(Registered(numbers=("1001",), is_news=False)), 0.1)
+    exchange.unplug("SEP-A", 0.2)
+    assert set(across.places) == {"1001"}
+    exchange.plug("SEP-A", {1: "1001"})
+    assert not across.places
+    across.receive(1, encode(Gone(numbers=("1001",))), 0.3)
+    exchange.unplug("SEP-A", 0.4)
+    assert not across.places
+
+
+def test_numbers_without_end_close_the_link():
+    _, across = linked()
+    for start in range(1_000_000, 1_000_000 + MAX_NUMBERS + 1, NUMBERS_A_LINE):
+        numbers = tuple(map(str, range(start, start + NUMBERS_A_LINE)))
+        across.receive(1, encode(Registered(numbers=numbers, is_news=True)), 0.1)
+    assert across.to_close() == [1]
+    assert not across.places
