@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,13 @@ from testbed import show
 from testbed.audit import report
 from testbed.audit.folders import captures_of
 from testbed.audit.judge import judge, nearest, numbered
+from testbed.audit.merge import Merge
 from testbed.audit.request import Request
-from testbed.audit.survey import Survey, survey
+from testbed.audit.survey import Survey, Surveyor
 from testbed.audit.timeline import Timekeeper
 from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
-from testbed.packets.file import in_order_of_time, open_capture
+from testbed.packets.file import open_capture
 from testbed.verdict import Status, Verdict, worst
 from testbed.written import check_target
 
@@ -36,7 +37,7 @@ def run(asked: Request) -> int:
     if asked.html:
         from testbed.audit.html_report import survey_page
 
-        name, ladders = chosen.name if chosen else "", list(_ladders(asked))
+        name, ladders = chosen.name if chosen else "", _ladders(asked)
         _write(asked.html, survey_page(found, verdicts, likeness, policy=name, ladders=ladders))
     if asked.learn:
         _learn(found, asked.learn)
@@ -56,10 +57,9 @@ def run(asked: Request) -> int:
 
 
 def _read(asked: Request, chosen: Policy | None) -> Survey:
-    ordered = in_order_of_time(asked.files) if len(asked.files) > 1 else asked.files
-    captures = (open_capture(path) for path in ordered)
-    timekeeper = Timekeeper() if asked.html else None
-    return survey(captures, chosen, list_flows=asked.list_flows, timekeeper=timekeeper)
+    surveyor = Surveyor(chosen, Timekeeper() if asked.html else None)
+    surveyor.read_merged(asked.files)
+    return surveyor.survey(list_flows=asked.list_flows)
 
 
 def _followed(asked: Request, chosen: Policy | None) -> Survey:
@@ -119,15 +119,14 @@ def run_hops(asked: Request) -> int:
     return EXIT_OK if found.hops else EXIT_NOTHING_RAN
 
 
-def _ladders(asked: Request) -> Iterator[Ladder]:
-    """Of what can be read a second time: neither standard input nor what is followed."""
+def _ladders(asked: Request) -> Sequence[Ladder]:
+    """Of what can be read a second time: neither standard input nor what is followed. Connections go on over the ends of files."""
     from testbed.audit.html_report import MAX_MESSAGES
-    from testbed.audit.ladder import ladders
+    from testbed.audit.ladder import ladders_of
 
     if asked.follow or not all(path.is_file() for path in asked.files):
-        return
-    for path in asked.files:
-        yield from ladders(open_capture(path), most=MAX_MESSAGES).every
+        return ()
+    return ladders_of(Merge(asked.files).blocks(), most=MAX_MESSAGES).every
 
 
 def _print_hops(found: Comparison, verdicts: Sequence[Verdict]) -> None:

@@ -31,6 +31,8 @@ class Content:
         self.rtcp: Votes = np.zeros(0, np.int64)
         self.filled: Votes = np.zeros(0, np.int64)
         self.ssrc: Votes = np.zeros(0, np.int64)
+        """The first SSRC of the lane, and one (0: none yet); ``sequence`` is the latest number."""
+        self.sequence: Votes = np.zeros(0, np.int64)
         self.same_ssrc: Votes = np.zeros(0, np.int64)
         """Of the RTP ones, those with the lane's first SSRC; and those one to a few numbers behind the one before."""
         self.steps: Votes = np.zeros(0, np.int64)
@@ -79,16 +81,19 @@ class Content:
         self.rtp += np.bincount(own[is_rtp], minlength=size)
         unusual = is_rtp & ~usual[packets.dport[index]] & (packets.payload_len[index] >= RTP_HEADER_BYTES)
         if unusual.any():
-            self._take_shape(own[unusual], rows.u16(2)[unusual], rows.u32(8)[unusual].astype(np.int64), size)
+            self._take_shape(own[unusual], rows.u16(2)[unusual], rows.u32(8)[unusual].astype(np.int64) + 1, size)
 
     def _take_shape(self, own: Index, sequence: npt.NDArray[np.uint16], ssrc: Votes, size: int) -> None:
         """Only of lanes that no port tells: sorting is dear."""
         order = np.argsort(own, kind="stable")
         own, sequence, ssrc = own[order], sequence[order], ssrc[order]
         starts = np.flatnonzero(np.diff(own, prepend=-1))
-        fresh = starts[self.ssrc[own[starts]] == 0]
+        is_fresh = self.ssrc[own[starts]] == 0
+        fresh, ends = starts[is_fresh], np.append(starts[1:], len(own)) - 1
         self.ssrc[own[fresh]] = ssrc[fresh]
         self.same_ssrc += np.bincount(own[ssrc == self.ssrc[own]], minlength=size)
         step = np.diff(sequence, prepend=np.uint16(0))
-        step[starts] = 1
+        step[starts] = sequence[starts] - self.sequence[own[starts]].astype(np.uint16)
+        step[fresh] = 1
+        self.sequence[own[ends]] = sequence[ends]
         self.steps += np.bincount(own[(step > 0) & (step <= _MAX_STEP)], minlength=size)

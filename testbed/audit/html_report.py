@@ -13,8 +13,9 @@ from testbed.audit.ladder import Ladder, shortened
 from testbed.audit.ladder_svg import picture
 from testbed.audit.markup import Markup, escaped, joined, page, section, table, tag
 from testbed.audit.report import apart_lines, flow_row, hop_row, likeness_lines, notes, source_lines
+from testbed.audit.source import Source
 from testbed.audit.summary import Summary
-from testbed.audit.survey import Group, Source, Survey
+from testbed.audit.survey import Group, Survey
 from testbed.audit.trace import MAX_PACKETS
 from testbed.dscp import name_of
 from testbed.verdict import Verdict

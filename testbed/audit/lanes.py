@@ -111,7 +111,7 @@ class Lanes:
         return len(self._flows)
 
     def add(self, packets: Packets, file: int) -> Index:
-        """Count these packets; the lane of each."""
+        """Count these packets; the lane of each. Their ``source`` counts files from number ``file`` on."""
         addresses, word, src, dst = _keys(packets)
         lane = self._find(addresses, word)
         new = np.flatnonzero(lane < 0)
@@ -123,7 +123,10 @@ class Lanes:
         columns, size = self.columns, len(self.columns.word)
         columns.packets += np.bincount(lane, minlength=size)
         columns.bytes += np.bincount(lane, weights=packets.wire_len, minlength=size).astype(np.int64)
+        # Frames inside VXLAN come behind the block that carries them: no packet makes a lane end earlier.
+        before_s = columns.last_s.copy()
         columns.last_s[lane] = packets.time_s
+        np.maximum(columns.last_s, before_s, out=columns.last_s)
         self.packets += len(packets)
         return lane
 
@@ -164,7 +167,7 @@ class Lanes:
         folded = (addresses[chosen] == 0) & (packets.version[chosen] > 0)
         columns.folded[begin:end] = folded
         columns.src[begin:end][folded] = columns.dst[begin:end][folded] = 0
-        columns.file[begin:end] = file
+        columns.file[begin:end] = file + packets.source[chosen].astype(np.int64)
         flow = hashed(addresses[chosen], word[chosen] & _FLOW_BITS).tolist()
         columns.flow[begin:end] = [self._flows.setdefault(key, len(self._flows)) for key in flow]
         self.count = end

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.audit.hops import Apart, Hop
 from testbed.audit.judge import Likeness, counts_text, marks_text, numbered
+from testbed.audit.source import Source
 from testbed.audit.summary import FlowSummary
-from testbed.audit.survey import Group, Source, Survey
+from testbed.audit.survey import Group, Survey
 from testbed.dscp import name_of
 from testbed.verdict import Verdict
 

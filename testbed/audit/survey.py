@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,9 @@ from testbed.audit.flows import CAUSE_WORDS, WAY_WORDS, Flows, Traffic, class_po
 from testbed.audit.fragments import Fragments
 from testbed.audit.lanes import Index, Lanes
 from testbed.audit.match import matching
+from testbed.audit.merge import Merge
 from testbed.audit.signalling import Signalling
+from testbed.audit.source import Reading, Source
 from testbed.audit.summary import FlowSummary, Summarizer, Summary
 from testbed.audit.timeline import Timekeeper, Timeline
 from testbed.packets import Packets
@@ -38,27 +40,6 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """A file as it was read: its frames, when the first and the last were seen (None without any), and what was not read."""
-
-    file: str
-    frames: int
-    began_s: float | None
-    ended_s: float | None
-    backwards: int
-    truncated: bool
-    damage: str
-    skipped: Mapping[str, int]
-
-    @property
-    def unread(self) -> str:
-        """Why packets may be missing from it, "" if none are."""
-        if self.damage:
-            return f"{self.file} is damaged behind frame {self.frames}: {self.damage}"
-        return f"{self.file} ends inside a record behind frame {self.frames}" if self.truncated else ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
     """``rules`` has the packets of each rule of the policy; ``folded`` were counted without their addresses, there being too many
     flows."""
@@ -79,36 +60,6 @@ class Survey:
         return sum(source.frames for source in self.sources)
 
 
-class _Reading:
-    """One file on its way through the survey."""
-
-    def __init__(self, capture: CaptureFile) -> None:
-        self._capture = capture
-        self._times: list[float] = []
-        self._backwards = 0
-
-    def add(self, packets: Packets) -> None:
-        """A block of it."""
-        time_s, times = packets.time_s, self._times
-        self._backwards += int(np.sum(np.diff(time_s) < 0))
-        self._backwards += bool(times) and bool(time_s[0] < times[-1])
-        self._times = [*times[:1], float(time_s[0]), float(time_s[-1])]
-
-    def source(self) -> Source:
-        """As far as it was read."""
-        capture = self._capture
-        return Source(
-            file=capture.file,
-            frames=capture.frames,
-            began_s=self._times[0] if self._times else None,
-            ended_s=self._times[-1] if self._times else None,
-            backwards=self._backwards,
-            truncated=capture.truncated,
-            damage=capture.damage,
-            skipped=_sorted(capture.skipped),
-        )
-
-
 class Surveyor:
     """Takes files one after another; ``survey`` is what they hold together. ``timekeeper`` counts marks over time too."""
 
@@ -118,7 +69,7 @@ class Surveyor:
         self.lanes, self._content = Lanes(), Content()
         self._signalling = Signalling(self._ports["sccp"])
         self._fragments = Fragments()
-        self._readings: list[_Reading] = []
+        self._readings: list[Reading] = []
         self._timekeeper = timekeeper
         self.files: list[str] = []
 
@@ -129,9 +80,8 @@ class Surveyor:
 
     def reading(self, capture: CaptureFile, keep: Keep | None = None) -> Iterator[None]:
         """The same, with a pause behind each block: ``survey`` then is of what was read so far."""
-        reading = _Reading(capture)
-        self._readings.append(reading)
-        self.files.append(capture.file)
+        reading = Reading(capture)
+        self._open(reading)
         for packets in capture.blocks():
             lane = self.add(packets)
             if keep:
@@ -139,19 +89,31 @@ class Surveyor:
             reading.add(packets)
             yield
 
-    def add(self, packets: Packets) -> Index:
-        """A block; the lane of each of its packets. What is inside VXLAN is counted beside the packets that carry it."""
+    def read_merged(self, paths: Sequence[Path]) -> None:
+        """All of these files of one point, as one."""
+        begin = len(self.files)
+        for packets in Merge(paths, self._open).blocks():
+            self.add(packets, file=begin)
+
+    def _open(self, reading: Reading) -> None:
+        self._readings.append(reading)
+        self.files.append(reading.file)
+
+    def add(self, packets: Packets, *, file: int | None = None) -> Index:
+        """A block; the lane of each of its packets. What is inside VXLAN is counted beside the packets that carry it. ``file``: the number
+        of the first of the files that they are from, the latest one by default."""
+        begin = len(self.files) - 1 if file is None else file
         inner = inner_packets(packets)
-        lane = self._add(packets)
+        lane = self._add(packets, begin)
         if inner is not None:
-            self._add(inner)
+            self._add(inner, begin)
         return lane
 
-    def _add(self, packets: Packets) -> Index:
+    def _add(self, packets: Packets, file: int) -> Index:
         if self._timekeeper:
             self._timekeeper.add(packets)
         packets = self._fragments.with_ports(packets)
-        lane = self.lanes.add(packets, len(self.files) - 1)
+        lane = self.lanes.add(packets, file)
         size = len(self.lanes.columns.word)
         posts = self._content.add(packets, lane, size, self._ports["rtp"])
         self._signalling.add(packets, lane, self.lanes.columns, posts, self.lanes.flows)
@@ -187,10 +149,6 @@ def _groups(flows: Flows, summarizer: Summarizer) -> Iterator[Group]:
         traffic, way = divmod(rest, len(WAY_WORDS))
         summary = summarizer.summary(code == value)
         yield Group(traffic=Traffic(traffic).word, way=WAY_WORDS[way], cause=CAUSE_WORDS[cause], summary=summary)
-
-
-def _sorted(counter: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
 def survey(

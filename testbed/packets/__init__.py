@@ -63,6 +63,7 @@ class Packets:
     IPv4; ``endpoints`` tells IPv6 addresses apart too). ``tos`` is the octet of either version. ``later``: a fragment other than the
     first. Ports, ``tcp_flags``, ``seq`` and ``ack`` are 0 where the packet has none; ``cos`` is 255 without a VLAN tag.
     ``ip_at`` is the IP header's place in ``data``, ``payload_at`` the payload's, ``payload_len`` what of it was captured.
+    ``source`` tells files apart where packets of several are together: the place of each one's file among them.
     ``truncated``: the file ends inside a record.
     """
 
@@ -90,6 +91,7 @@ class Packets:
     ack: npt.NDArray[np.uint32]
     payload_at: npt.NDArray[np.int64]
     payload_len: npt.NDArray[np.int64]
+    source: npt.NDArray[np.uint32]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -259,4 +261,5 @@ def decode(data: bytes | bytearray, file: str, records: Records, *, truncated: b
         ack=transport.ack,
         payload_at=transport.payload_at,
         payload_len=network.end - transport.payload_at,
+        source=np.zeros(len(records.at), np.uint32),
     )

@@ -10,7 +10,7 @@ import gzip
 import io
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -193,26 +193,13 @@ class _Unpacked:
         self._file.close()
 
 
-def in_order_of_time(paths: Sequence[Path]) -> list[Path]:
-    """As the files of a rotated set follow each other: by the time of their first packets. Standard input comes first."""
-    return sorted(paths, key=lambda path: -1.0 if str(path) == "-" else _first_s(path))
-
-
-def _first_s(path: Path) -> float:
-    """Of its first packet; infinity where it has none."""
-    capture = open_capture(path)
-    times = (float(packets.time_s[0]) for packets in capture.blocks())
-    found = next(times, float("inf"))
-    capture.close()
-    return found
-
-
-def open_capture(path: Path) -> CaptureFile:
+def open_capture(path: Path, *, block_bytes: int = BLOCK_BYTES) -> CaptureFile:
     """This file, or standard input for ``-``; CaptureError where it cannot be opened."""
     # Bytes of a name that are no UTF-8 cannot be printed everywhere.
     name = str(path).encode("utf-8", "replace").decode("utf-8")
     try:
         raw = io.FileIO(0, closefd=False) if name == "-" else io.FileIO(path)
-        return CaptureFile(cast(BinaryIO, raw), file="standard input" if name == "-" else name)
+        shown = "standard input" if name == "-" else name
+        return CaptureFile(cast(BinaryIO, raw), file=shown, block_bytes=block_bytes)
     except OSError as error:
         raise CaptureError(f"{name}: {error.strerror or error}", hint="check the path") from None

@@ -18,7 +18,7 @@ _HAS_NETWORK = 0x08
 
 
 def inner_packets(packets: Packets) -> Packets | None:
-    """What the VXLAN packets among these carry, with the frame numbers of the outer ones; None where there are none. One level deep."""
+    """What the VXLAN packets among these carry, with the frame numbers and files of the outer ones; None where there are none. One level deep."""
     is_outer = (
         (packets.proto == UDP) & (packets.dport == VXLAN_PORT) & ~packets.later & (packets.payload_len > _HEADER_BYTES)
     )
@@ -36,4 +36,5 @@ def inner_packets(packets: Packets) -> Packets | None:
         time_s=packets.time_s[index],
         link=np.full(len(index), ETHERNET, np.uint16),
     )
-    return replace(decode(packets.data, packets.file, records, truncated=packets.truncated), frame=packets.frame[index])
+    found = decode(packets.data, packets.file, records, truncated=packets.truncated)
+    return replace(found, frame=packets.frame[index], source=packets.source[index])
