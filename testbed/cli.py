@@ -513,6 +513,9 @@ def _interrupt(number: int, frame: object) -> None:
 
 def warn_of_plugins() -> None:
     """What is wrong with plug-ins, where this command looked at any: what they would have added is not there."""
+    if "testbed.plugins" not in sys.modules:
+        # Whoever asks for a kind loads it; importlib.metadata would be loaded for nothing.
+        return
     from testbed import plugins, show
 
     for text in plugins.problems():

@@ -15,7 +15,7 @@ from testbed.audit.lanes import ICMPS, RESET, Index, Lanes
 from testbed.audit.signalling import Signalling
 from testbed.packets import TCP, UDP, Mask, endpoint
 from testbed.packets.classes import SERVER_PORTS, TFTP_PORT
-from testbed.packets.fetch import mixed
+from testbed.packets.fetch import distinct, mixed
 from testbed.packets.tunnel import VXLAN_PORT
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Sorting:
         self._traffic[rtp], self._traffic[rtcp] = Traffic.RTP, Traffic.RTCP
         self._http(tcp)
         self._between(Traffic.SCCP, tcp, "sccp")
-        clients = np.unique(self._source[udp & self._ports["tftp"][self._dport] & ~self._is_folded])
+        clients = distinct(self._source[udp & self._ports["tftp"][self._dport] & ~self._is_folded])
         up = udp & ~rtp & np.isin(self._source, clients)
         down = udp & ~rtp & np.isin(self._target, clients) & ~up
         self._mark(Traffic.TFTP, up=up, down=down)
@@ -187,7 +187,7 @@ class _Sorting:
         asking, answering = requests > responses, responses > requests
         # The other direction of such a flow may hold no first word, or no payload at all.
         to_target, to_source = mixed(self._target, self._source), mixed(self._source, self._target)
-        servers = np.unique(np.concatenate([to_target[asking], to_source[answering]]))
+        servers = distinct(np.concatenate([to_target[asking], to_source[answering]]))
         self._mark(Traffic.HTTP, up=tcp & np.isin(to_target, servers), down=tcp & np.isin(to_source, servers))
         self._between(Traffic.HTTP, tcp & (self._traffic != Traffic.HTTP), "http")
 

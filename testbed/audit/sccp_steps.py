@@ -17,7 +17,7 @@ from testbed.audit.media import (
     endpoint_of,
 )
 from testbed.packets import Mask, Packets, endpoint, endpoint_number
-from testbed.packets.fetch import Fetch, Rows
+from testbed.packets.fetch import Fetch, Rows, distinct
 from testbed.packets.sccp import HEADER, MAX_MESSAGE_BYTES, VERSIONS
 
 MAX_STEPS = 64
@@ -80,5 +80,5 @@ def _numbers(rows: Rows, place: int, mask: npt.NDArray[np.bool_]) -> set[int]:
     """An IPv4 address in network order, and a port behind it, little-endian."""
     address, port = rows.u32(place)[mask].astype(np.uint64), rows.u32(place + 4, "<")[mask]
     sound = (address > 0) & (port > 0) & (port < 1 << 16)
-    numbers: list[int] = np.unique(endpoint(address[sound], port[sound].astype(np.uint16))).tolist()
+    numbers: list[int] = distinct(endpoint(address[sound], port[sound].astype(np.uint16))).tolist()
     return set(numbers)

@@ -11,6 +11,7 @@ import numpy as np
 from testbed.audit.flows import CAUSE_WORDS, WAY_WORDS, Flows, Traffic
 from testbed.audit.lanes import NO_COS, OPENING, RESET, First, Index, Lanes, first_of
 from testbed.packets import Mask
+from testbed.packets.fetch import distinct
 
 MAX_SHOWN = 5
 """Changes of marks that are shown one by one; all are counted."""
@@ -129,13 +130,13 @@ class Summarizer:
 
     def _sums(self, index: Index, values: Index) -> dict[int, int]:
         sums: Counter[int] = Counter()
-        for dscp in np.unique(self._dscp[index]).tolist():
+        for dscp in distinct(self._dscp[index]).tolist():
             sums[dscp] = int(values[index[self._dscp[index] == dscp]].sum())
         return dict(sums)
 
     def _by_cos(self, index: Index) -> dict[int, int]:
         cos = self._cos[index]
-        return {value: int(self._packets[index[cos == value]].sum()) for value in np.unique(cos).tolist()}
+        return {value: int(self._packets[index[cos == value]].sum()) for value in distinct(cos).tolist()}
 
     def _changes(self, by_time: Index) -> tuple[int, tuple[Change, ...]]:
         """A flow that goes back to a mark it had before is not seen to: lanes know when they began, not each of their packets."""
@@ -152,4 +153,4 @@ class Summarizer:
             )
             for place in shown.tolist()
         )
-        return len(np.unique(flow[is_change])), tuple(changes)
+        return len(distinct(flow[is_change])), tuple(changes)

@@ -20,6 +20,7 @@ from testbed.audit.source import Reading, Source
 from testbed.audit.summary import FlowSummary, Summarizer, Summary
 from testbed.audit.timeline import Timekeeper, Timeline
 from testbed.packets import Packets
+from testbed.packets.fetch import distinct
 from testbed.packets.file import CaptureFile
 from testbed.packets.tunnel import inner_packets
 
@@ -144,7 +145,7 @@ class Surveyor:
 
 def _groups(flows: Flows, summarizer: Summarizer) -> Iterator[Group]:
     code = (flows.traffic.astype(np.int64) * len(WAY_WORDS) + flows.way) * len(CAUSE_WORDS) + flows.cause
-    for value in np.unique(code).tolist():
+    for value in distinct(code).tolist():
         rest, cause = divmod(value, len(CAUSE_WORDS))
         traffic, way = divmod(rest, len(WAY_WORDS))
         summary = summarizer.summary(code == value)

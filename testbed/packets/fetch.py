@@ -70,3 +70,9 @@ def mixed(one: Words, two: Words) -> Words:
     """One number for each two, another the other way round: odd multipliers (of splitmix64) keep all bits of both."""
     number: Words = one * np.uint64(0xBF58476D1CE4E5B9) ^ two * np.uint64(0x94D049BB133111EB)
     return number
+
+
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Each value once, in order. ``np.unique`` alone looks for masked arrays, and loads all of ``numpy.ma`` for it; with
+    counts it does not (NumPy 2.4)."""
+    return np.unique(values, return_counts=True)[0]

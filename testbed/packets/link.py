@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from testbed.packets.fetch import Fetch, Offsets
+from testbed.packets.fetch import Fetch, Offsets, distinct
 
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 
@@ -52,7 +52,7 @@ class Network:
 
 def network_layer(fetch: Fetch, at: Offsets, end: Offsets, link: npt.NDArray[np.uint16]) -> Network:
     """What the frames from ``at`` to ``end`` (offsets) of these link types carry."""
-    types = np.unique(link).tolist()
+    types = distinct(link).tolist()
     if len(types) == 1:
         return _of_one_type(fetch, at, end, types[0])
     found = Network(ethertype=np.zeros(len(at), np.uint16), at=at.copy(), cos=np.full(len(at), NO_COS, np.uint8))
