@@ -33,13 +33,23 @@ def wait_for_line(file: Path, words: str, timeout_s: float) -> None:
     pytest.fail(f"{words!r} did not come within {timeout_s:g} s")
 
 
-@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT, signal.SIGTERM]])
+@pytest.mark.parametrize(
+    ("numbers", "beds"),
+    [
+        ([signal.SIGINT], 1),
+        ([signal.SIGTERM], 1),
+        ([signal.SIGINT, signal.SIGINT, signal.SIGTERM], 1),
+        pytest.param([signal.SIGINT, signal.SIGTERM], 2, marks=pytest.mark.nightly),
+    ],
+)
 def test_an_interrupted_run_leaves_nothing_behind_however_often_it_is_interrupted(
-    numbers: list[signal.Signals], tmp_path: Path
+    numbers: list[signal.Signals], beds: int, tmp_path: Path
 ):
-    (tmp_path / "long.scenario.yaml").write_text(LONG)
+    files = [tmp_path / f"long-{number}.scenario.yaml" for number in range(beds)]
+    for file in files:
+        file.write_text(LONG)
     process = subprocess.Popen(
-        [sys.executable, "-m", "testbed", "run", tmp_path / "long.scenario.yaml", "--runs", tmp_path / "runs"],
+        [sys.executable, "-m", "testbed", "run", *files, "--jobs", str(beds), "--runs", tmp_path / "runs"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -48,10 +58,13 @@ def test_an_interrupted_run_leaves_nothing_behind_however_often_it_is_interrupte
     )
     try:
         deadline = time.monotonic() + 60
-        while not list((tmp_path / "runs").glob("*/history.jsonl")) and time.monotonic() < deadline:
+        while (
+            len(histories := list((tmp_path / "runs").glob("*/history.jsonl"))) < beds and time.monotonic() < deadline
+        ):
             time.sleep(0.2)
-        [history] = (tmp_path / "runs").glob("*/history.jsonl")
-        wait_for_line(history, "FaultConfirmed", 60)
+        assert len(histories) == beds
+        for history in histories:
+            wait_for_line(history, "FaultConfirmed", 60)
         for number in numbers:
             process.send_signal(number)
             time.sleep(0.4)
@@ -59,6 +72,7 @@ def test_an_interrupted_run_leaves_nothing_behind_however_often_it_is_interrupte
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert "FaultHealed" in history.read_text()
-    [bed] = re.findall(r"bed (run-\w+):", said)
-    assert not [line for line in ours() if bed in line]
+    assert all("FaultHealed" in history.read_text() for history in histories)
+    names = set(re.findall(r"bed (run-[\w-]+):", said))
+    assert len(names) == beds
+    assert not [line for line in ours() if any(name in line for name in names)]
