@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from testbed.checks.base import CheckKind, Params
 from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, FaultWindow, fault_windows, first, judged_span, registrations_at, seen, some
+from testbed.checks.silent_sessions import silences
 from testbed.packets import FIN, RST, Packets, address_text
-from testbed.packets.sccp import KEEPALIVE, SCCP_PORT, Keepalive, Message, keepalives, sccp_mask, sccp_messages
+from testbed.packets.sccp import SCCP_PORT, Keepalive, keepalives, sccp_mask, sccp_messages
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
 
 _DROPS = ("CallControlLost", "KeepaliveMissed", "PhoneUnregistered", "Unregistered", "RegisterRejected", "Rehomed")
-_SILENT = 1.75
-"""Keepalive intervals without a KeepAlive: one that was left out makes two, one that was only late well below."""
 
 
 class CallControlKeptParams(Params):
@@ -26,8 +25,8 @@ class CallControlKeptParams(Params):
 def judge_call_control_kept(run: Run, params: CallControlKeptParams) -> Verdict:
     """From the first step until the bed was steady after the last: a session may be lost by the healing as well.
 
-    It is the clock that ``redirected`` goes by. A session in a capture sends its KeepAlives all the time, and some must have been
-    answered while a fault lasted.
+    It is the clock that ``redirected`` goes by. A phone whose host is captured sends its KeepAlives all the time, and some
+    KeepAlive must have been answered while a fault lasted.
     """
     check = "call-control-kept"
     windows = fault_windows(run)
@@ -35,14 +34,16 @@ def judge_call_control_kept(run: Run, params: CallControlKeptParams) -> Verdict:
     if reason := _nothing_to_judge(run, windows, since_s):
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=reason)
     # A session is what a registered phone has; a standby connection is none, and may well drop with the call control it leads to.
-    held = {phone: str(event["at"]) for phone, event in registrations_at(run, since_s).items()}
-    active = set(held.values())
+    held = registrations_at(run, since_s)
+    active = {str(event["at"]) for event in held.values()}
     drops = _event_drops(run, active, since_s, until_s)
+    doubts: list[Evidence] = []
     answered: list[Keepalive] = []
     for host, packets in captures(run).items():
         drops += _closings(run, packets, host, active, since_s, until_s)
         messages = sccp_messages(packets)
-        drops += _silences(run, packets, host, messages, held, since_s, until_s)
+        for silence in silences(run, host, packets, messages, held, since_s, until_s):
+            (drops if silence.is_certain else doubts).append(silence.evidence)
         for pair in keepalives(messages):
             if not since_s <= pair.sent.time_s <= until_s or _server(run, packets, pair.sent.frame) not in active:
                 continue
@@ -53,6 +54,13 @@ def judge_call_control_kept(run: Run, params: CallControlKeptParams) -> Verdict:
     if drops:
         summary = f"{len(drops)} signs of a session lost: {drops[0].text}"
         return Verdict(check=check, status=Status.FAIL, summary=summary, evidence=first(drops), figures=figures)
+    if doubts:
+        summary = (
+            f"{doubts[0].text}: nor did its host send anything for other phones, so the machine may have held it up"
+        )
+        return Verdict(
+            check=check, status=Status.INCONCLUSIVE, summary=summary, evidence=first(doubts), figures=figures
+        )
     if not any(window.began_s <= pair.sent.time_s <= window.healed_s for window in windows for pair in answered):
         summary = "no KeepAlive was captured while the fault lasted"
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
@@ -94,36 +102,6 @@ def _closings(
         if _server(run, packets, int(packets.frame[index])) not in active:
             continue
         yield Evidence(text=f"FIN or RST on port 2000 at {host}", capture=packets.file, frame=int(packets.frame[index]))
-
-
-def _silences(
-    run: Run, packets: Packets, host: str, messages: list[Message], held: dict[str, str], since_s: float, until_s: float
-) -> Iterator[Evidence]:
-    """Sessions that were captured and sent no KeepAlive when one was due: from the session's first message here until the end."""
-    sessions = {(run.topology.phone_address(phone), at): phone for phone, at in held.items()}
-    sent: dict[str, list[Message]] = {}
-    for message in messages:
-        src, _, dst, _ = message.flow
-        phone = sessions.get((address_text(src), run.topology.host_of(address_text(dst))))
-        if phone and (message.id == KEEPALIVE or phone not in sent):
-            sent.setdefault(phone, []).append(message)
-    limit_s = _SILENT * run.profile.keepalive_s
-    end_s = min(until_s, float(packets.time_s[-1])) if len(packets) else until_s
-    for phone, of_phone in sent.items():
-        gap_s, last = _longest_silence(of_phone, since_s, end_s)
-        if gap_s > limit_s:
-            text = f"{phone} sent no KeepAlive for {gap_s:.2f} s at {host}"
-            yield Evidence(text=text, capture=packets.file, frame=last.frame)
-
-
-def _longest_silence(sent: Sequence[Message], since_s: float, end_s: float) -> tuple[float, Message]:
-    """Seconds, and the message before it; of silences that reach into the judged span."""
-    times = [*(message.time_s for message in sent), end_s]
-    silences = [
-        (next_s - message.time_s, message) for message, next_s in zip(sent, times[1:], strict=True) if next_s > since_s
-    ]
-    within = [(gap_s, message) for gap_s, message in silences if message.time_s < end_s]
-    return max(within, key=lambda item: item[0], default=(0.0, sent[0]))
 
 
 def _is_late(run: Run, packets: Packets, pair: Keepalive) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import stories
 from recordings import ADDRESSES, PHONES, Connection, Recording, Wire, sccp
-from stories import BEGAN_S, KEEPALIVE, KEEPALIVE_ACK, PAGE, VIP
+from stories import BEGAN_S, KEEPALIVE, KEEPALIVE_ACK, PAGE, REGISTER, REGISTER_ACK, VIP
 
 from testbed.checks import judge_expectation
 from testbed.checks.call_control_kept import CallControlKeptParams
@@ -178,9 +178,16 @@ def test_keepalives_answered_only_outside_the_fault_show_nothing(tmp_path: Path)
 
 
 def without_keepalives(recording: Recording, phone: int, since_s: float, until_s: float) -> None:
-    """What this phone and call control exchange in that time, taken out of the capture."""
-    wire, port = recording.wires["phones-1"], struct.pack(">H", 50_000 + phone)
-    wire.frames = [item for item in wire.frames if not (since_s < item[0] < until_s and port in item[1])]
+    """This phone's session again, with no KeepAlive from then until then."""
+    wire, port = recording.wires["phones-1"], 50_000 + phone
+    wire.frames = [item for item in wire.frames if struct.pack(">H", port) not in item[1]]
+    connection = stories.signalling(recording, phone, "ccm-1", port)
+    connection.open(0.9)
+    connection.send(0.91, sccp(REGISTER, bytes(52)), up=True)
+    connection.send(0.92, sccp(REGISTER_ACK, bytes(20)), up=False)
+    for number in range(13):
+        if not since_s < (at_s := 1.9 + number) < until_s:
+            stories.keepalives(connection, at_s, at_s + 0.5)
 
 
 @pytest.mark.catches("call-control-preserved")
@@ -192,6 +199,47 @@ def test_one_phone_that_sends_no_keepalive_when_it_is_due_fails(since_s: float, 
     assert verdict.status is Status.FAIL
     assert f"{PHONES[1]} sent no KeepAlive for" in verdict.summary
     assert verdict.evidence[0].frame
+
+
+def test_a_host_that_sent_nothing_for_any_phone_was_held_up_by_the_machine(tmp_path: Path) -> None:
+    recording = stories.standby()
+    for phone in range(len(PHONES)):
+        without_keepalives(recording, phone, 5.5, 6.95)
+    verdict = kept(recording, tmp_path)
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "the machine may have held it up" in verdict.summary
+
+
+def test_phones_that_are_silent_as_long_as_call_control_waits_fail_whatever_held_them_up(tmp_path: Path) -> None:
+    recording = stories.standby()
+    for phone in range(len(PHONES)):
+        without_keepalives(recording, phone, 5.5, 9.5)
+    assert kept(recording, tmp_path).status is Status.FAIL
+
+
+def test_what_was_sent_before_the_registration_does_not_count(tmp_path: Path) -> None:
+    """It may have waited for a token, or have been a standby connection with an interval of its own."""
+    recording = stories.standby()
+    recording.change("Registered", where={"phone": PHONES[1]}, shift_s=0.9)
+    without_keepalives(recording, 1, 1.0, 2.5)
+    assert kept(recording, tmp_path).status is Status.PASS
+
+
+def test_call_control_says_how_often_a_phone_sends(tmp_path: Path) -> None:
+    recording = stories.standby()
+    recording.change("Registered", where={"phone": PHONES[1]}, keepalive_s=2)
+    without_keepalives(recording, 1, 5.5, 7.5)
+    assert kept(recording, tmp_path).status is Status.PASS
+
+
+def test_keepalives_that_come_late_at_another_host_are_not_left_out(tmp_path: Path) -> None:
+    recording = stories.standby()
+    wires = recording.wires
+    recording.capture("ccm-1", until_s=stories.END_S)
+    wires["ccm-1"], wires["phones-1"] = wires["phones-1"], wires["ccm-1"]
+    without_keepalives(recording, 1, 5.5, 7.5)
+    wires["ccm-1"], wires["phones-1"] = wires["phones-1"], wires["ccm-1"]
+    assert kept(recording, tmp_path).status is Status.PASS
 
 
 def test_a_keepalive_left_out_after_the_steady_state_does_not_count(tmp_path: Path) -> None:
