@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from driving import SideBySide, Testbed, asked_for, describe
+from driving import Testbed, describe
 
-pytestmark = [pytest.mark.usefixtures("clean"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def malformed_and_messages(capture: Path) -> tuple[int, int]:
@@ -68,18 +68,9 @@ FAMILIES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> SideBySide:
-    runs = tmp_path_factory.mktemp("families")
-    return SideBySide(
-        lambda name: testbed("run", name, "--profile", "quick", "--runs", runs, "--output", "json"),
-        asked_for(request, "test_a_built_in_scenario_passes_and_is_judged_the_same_again", "name"),
-    )
-
-
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_built_in_scenario_passes_and_is_judged_the_same_again(name: str, testbed: Testbed, outcomes: SideBySide):
-    outcome = outcomes[name]
+def test_a_built_in_scenario_passes_and_is_judged_the_same_again(name: str, testbed: Testbed, tmp_path: Path):
+    outcome = testbed("run", name, "--profile", "quick", "--runs", tmp_path, "--output", "json")
     assert outcome.status == 0, describe(outcome)
     run = outcome.run
     first = json.loads((run / "verdicts.json").read_text())
