@@ -84,15 +84,22 @@ def repository(name: str) -> str:
     return f"testbed-{name}"
 
 
-def outdated(used: Iterable[str], current: Mapping[str, str]) -> list[str]:
-    """Names of our images of which an older build is in use; ``used`` are tags, also of others' images, ``current`` name -> tag.
+_BUILD = re.compile(rf"{repository('')}(?P<name>{'|'.join(IMAGE_NAMES)}):[0-9a-f]{{{HASH_DIGITS}}}")
+
+
+def built_name(tag: str) -> str | None:
+    """Of which image of ours this tag is a build; None of others' images.
 
     Only a tag that is a content hash is a build of ours: a user may well have a ``testbed-slb:mine``.
     """
-    builds = {name: re.compile(rf"{re.escape(repository(name))}:[0-9a-f]{{{HASH_DIGITS}}}") for name in current}
-    return sorted(
-        {name for tag in used for name, build in builds.items() if build.fullmatch(tag) and tag != current[name]}
-    )
+    found = _BUILD.fullmatch(tag)
+    return found["name"] if found else None
+
+
+def outdated(used: Iterable[str], current: Mapping[str, str]) -> list[str]:
+    """Names of our images of which an older build is in use; ``used`` are tags, also of others' images, ``current`` name -> tag."""
+    builds = [(name, tag) for tag in used if (name := built_name(tag))]
+    return sorted({name for name, tag in builds if tag != current.get(name, tag)})
 
 
 def _read(path: Path, target: PurePosixPath) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from testbed.image import IMAGE_NAMES, repository
+from testbed.image import IMAGE_NAMES, built_name, repository
 
 _REFERENCES = (
     r"pull access denied for (?P<image>[^\s,]+)",
@@ -50,7 +50,7 @@ class MissingImage:
     @property
     def hint(self) -> str:
         """What to type next: ours are built, of a user's only the user knows where they come from."""
-        if {_parts(image)[0] for image in self.images} <= {*map(repository, IMAGE_NAMES)}:
+        if all(map(_is_ours, self.images)):
             return "`testbed doctor --fix` builds the images of the test-bed"
         image = self.images[0] if len(self.images) == 1 else "IMAGE"
         return (
@@ -73,6 +73,12 @@ def missing_image(said: str, images: Mapping[str, str]) -> MissingImage | None:
     if not services:
         return None
     return MissingImage(images=tuple(dict.fromkeys(images[name] for name in services)), services=services)
+
+
+def _is_ours(image: str) -> bool:
+    """Whether it is among the tags that the test-bed gives what it builds: a content hash, and ``latest``."""
+    name, tag = _parts(image)
+    return bool(built_name(f"{name}:{tag}")) or (name in map(repository, IMAGE_NAMES) and tag in ("", "latest"))
 
 
 def _means(said: str, image: str) -> bool:

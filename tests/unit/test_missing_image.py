@@ -108,6 +108,21 @@ def test_ours_are_built_by_doctor_and_of_a_users_it_is_said_how() -> None:
     assert "docker pull example/web:2" in theirs.hint
 
 
+@pytest.mark.parametrize("image", ["testbed-slb:mine", "testbed-slb:0123456789abc", "testbed-web:0123456789ab"])
+def test_a_users_own_tag_of_one_of_our_names_is_the_users_to_build(image: str) -> None:
+    found = missing_image(f"Error response from daemon: No such image: {image}", {"slb": image})
+    assert found is not None
+    assert f"docker build -t {image} FOLDER" in found.hint
+    assert "doctor" not in found.hint
+
+
+@pytest.mark.parametrize("image", ["docker.io/library/testbed-slb:0123456789ab", "testbed-slb", "testbed-slb:latest"])
+def test_whatever_tag_we_give_our_images_they_are_ours(image: str) -> None:
+    found = missing_image(f"Error response from daemon: No such image: {image}", {"slb": image})
+    assert found is not None
+    assert "testbed doctor --fix" in found.hint
+
+
 @pytest.mark.parametrize(
     ("stderr", "message"),
     [
