@@ -62,15 +62,27 @@ def known_words(word: str, known: Iterable[str]) -> str:
     return (f"did you mean {close[0]!r}? " if close else "") + "known: " + (", ".join(words) or "none")
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder that can be looked at. Of a name that is too long for one Path.exists raises OSError."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file: False for whatever a user may write that is the name of none."""
+    return is_there(path) and path.is_file()
+
+
 def read_document(path: Path) -> Document:
     """The YAML mapping in this file; ScenarioError where there is no such file or it holds anything else."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ScenarioError(
-            f"cannot be read: {error.strerror or error}", file=str(path), hint="check the path"
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: no name of a file has a NUL
+        why = getattr(error, "strerror", "") or error
+        raise ScenarioError(f"cannot be read: {why}", file=str(path), hint="check the path") from None
     return parse_document(content, file=str(path))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from testbed.document import read_document, unknown_word, validated
+from testbed.document import is_file, read_document, unknown_word, validated
 from testbed.dscp import NAMES, code_point, name_of
 from testbed.errors import ScenarioError, UsageError
 
@@ -145,6 +145,6 @@ def policy(name_or_path: str) -> Policy:
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         raise UsageError(f"no policy {name_or_path!r}", hint=known + "; or a .yaml file")
-    if not path.is_file():
+    if not is_file(path):
         raise ScenarioError("no such policy file", file=name_or_path, hint=known)
     return validated(read_document(path), Policy)

@@ -12,7 +12,7 @@ import yaml
 
 from testbed.call_plan import pairs
 from testbed.clashes import FOREVER, clashes
-from testbed.document import Document, Where, known_words, read_document, validated
+from testbed.document import Document, Where, is_file, known_words, read_document, validated
 from testbed.duration import Duration, parse_duration
 from testbed.errors import UsageError
 from testbed.profile import PROFILES
@@ -135,7 +135,7 @@ class LoadedScenario:
 
     def _bed_file(self, place: int, name: str) -> Path:
         for folder in (self.file.parent, shipped_beds()):
-            if (folder / name).is_file():
+            if is_file(folder / name):
                 return (folder / name).resolve()
         known = sorted(path.name for path in shipped_beds().glob("*.yaml"))
         hint = known_words(name, known) + f"; or a path relative to {self.file.parent}"
@@ -152,7 +152,7 @@ def compose_files(words: Iterable[str]) -> tuple[Path, ...]:
     """Compose files by path, or else by the name of one that ships."""
     found = []
     for word in words:
-        path = next((p for p in (Path(word), shipped_beds() / word) if p.is_file()), None)
+        path = next((p for p in (Path(word), shipped_beds() / word) if is_file(p)), None)
         if path is None:
             known = ", ".join(sorted(p.name for p in shipped_beds().glob("*.yaml")))
             raise UsageError(f"no compose file {word!r}", hint=f"built in: {known}; or give a path")

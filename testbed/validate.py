@@ -11,7 +11,7 @@ from typing import Any
 
 from testbed.address_block import FIGURE, AddressBlock
 from testbed.compose_file import active_services
-from testbed.document import Document, Where, known_words, read_document
+from testbed.document import Document, Where, is_file, is_there, known_words, read_document
 from testbed.errors import BedError
 from testbed.overlay import merged_services, without_merge_keys
 from testbed.scenario import LoadedScenario, check_against, load_scenario, shipped_beds
@@ -58,7 +58,7 @@ def validate_file(file: str, beside: Sequence[str] = ()) -> str:
 def _found(path: Path) -> Path:
     """By path, or else by the name of one that ships, as for `testbed up`."""
     shipped = shipped_beds() / path
-    return shipped if not path.exists() and shipped.is_file() else path
+    return shipped if not is_there(path) and is_file(shipped) else path
 
 
 def _is_compose(document: Document) -> bool:
@@ -200,7 +200,7 @@ def _refuse_missing_mounts(volumes: Any, document: Document, where: Where) -> No
         text = source.partition(":")[0] if isinstance(source, str) else ""
         folder = Path(document.file).parent
         is_relative = text.startswith(".") or (is_long and bool(text) and not text.startswith(("/", "~", "$")))
-        if is_relative and not (folder / text).exists():
+        if is_relative and not is_there(folder / text):
             raise document.error(
                 f"there is no {text} beside this file",
                 (*where, place),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testbed.document import known_words
+from testbed.document import is_file, known_words
 from testbed.errors import BedError, UsageError
 from testbed.scenario import LoadedScenario, load_scenario
 from testbed.suite.plugin import MARKER
@@ -21,7 +21,7 @@ WORDS = {"profile": str, "phones": int}
 def named_scenario(word: str, *, beside: Path, profile: str | None = None, phones: int | None = None) -> LoadedScenario:
     """A built-in scenario by name, or one of a file, relative to the test's own folder; ScenarioError or UsageError otherwise."""
     file = beside / word
-    return load_scenario(file if file.is_file() else word, profile=profile, phones=phones)
+    return load_scenario(file if is_file(file) else word, profile=profile, phones=phones)
 
 
 def problems(items: Iterable[Any]) -> list[str]:

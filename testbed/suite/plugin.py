@@ -190,8 +190,10 @@ def _report_on(folder: Path) -> None:
 
 def _from_root(config: pytest.Config, word: str) -> str:
     """A path is relative to pytest's root folder, wherever it was started."""
+    from testbed.document import is_file
+
     file = config.rootpath / word
-    return str(file) if file.is_file() else word
+    return str(file) if is_file(file) else word
 
 
 def _skip_unwanted(config: pytest.Config) -> None:

@@ -95,6 +95,11 @@ def test_the_marker_and_the_options_are_known(project: Path):
 WRONG_MARKERS = {
     "'rehome-kil'": "no scenario 'rehome-kil'\n  next: did you mean 'rehome-kill'",
     "'mine.yaml'": "mine.yaml: cannot be read",
+    "'x' * 300": "no scenario 'xxx",
+    "'x' * 300 + '.yaml'": "x.yaml: cannot be read: File name too long",
+    "'a\\0b'": "no scenario 'a\\x00b'",
+    "'a\\0b.yaml'": "b.yaml: cannot be read: embedded null byte",
+    "'long.scenario.yaml'": "long.scenario.yaml:2: bed.0: no compose file 'xxx",
     "'rehome-kill', profile='quik'": "no profile 'quik'\n  next: did you mean 'quick'",
     "'congested-link', profile='srnd'": "does not go with profile srnd\n  next: its profiles: quick",
     "'rehome-kill', profil='quick'": "unknown word 'profil'\n  next: did you mean 'profile'? known: profile, phones",
@@ -110,6 +115,7 @@ WRONG_MARKERS = {
 def test_every_marker_that_is_wrong_is_an_error_of_collection(project: Path):
     for name, inject in (("wrong", "{kil: ccm-1}"), ("absent", "{kill: ccm-9}")):
         (project / f"{name}.scenario.yaml").write_text(f"scenario: {name}\nsteps:\n  - inject: {inject}\n")
+    (project / "long.scenario.yaml").write_text(f"scenario: long\nbed: [{'x' * 300}]\n")
     tests = [
         f"@pytest.mark.bed_scenario({marker})\ndef test_{place}(bed_run): pass\n"
         for place, marker in enumerate(WRONG_MARKERS)

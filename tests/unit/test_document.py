@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from testbed.document import MAX_BYTES, Document, parse_document, read_document, unknown_word, validated
+from testbed.document import (
+    MAX_BYTES,
+    Document,
+    is_file,
+    is_there,
+    parse_document,
+    read_document,
+    unknown_word,
+    validated,
+)
 from testbed.errors import EXIT_USAGE, ScenarioError
 
 
@@ -159,6 +168,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert caught.value.file == str(tmp_path / "none.yaml")
     with pytest.raises(ScenarioError, match="cannot be read: Is a directory"):
         read_document(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "why"), [("x" * 300, "File name too long"), ("a\0b", "embedded null byte")])
+def test_a_name_that_no_file_can_have_is_that_of_no_file(name: str, why: str, tmp_path: Path) -> None:
+    assert not is_there(tmp_path / name)
+    assert not is_file(tmp_path / name)
+    with pytest.raises(ScenarioError, match=f"cannot be read: {why}"):
+        read_document(tmp_path / name)
+
+
+def test_a_folder_is_there_and_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert (is_there(tmp_path), is_file(tmp_path)) == (True, False)
+    assert (is_there(tmp_path / "a"), is_file(tmp_path / "a")) == (True, True)
 
 
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:

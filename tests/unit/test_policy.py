@@ -54,6 +54,11 @@ def test_a_policy_file_is_read_strictly(content: str, message: str, hint: str, t
     assert hint in caught.value.hint
 
 
+def test_a_policy_file_of_a_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="no such policy file"):
+        policy("x" * 300 + ".yaml")
+
+
 def test_a_policy_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(ScenarioError, match="no such policy file"):
         policy("nowhere/own.yaml")

@@ -21,6 +21,7 @@ from testbed.scenario import (
     Scenario,
     builtin_scenarios,
     check_against,
+    compose_files,
     dump_scenario,
     load_scenario,
     shipped_beds,
@@ -389,6 +390,14 @@ def test_a_compose_file_that_is_nowhere_is_named_with_those_that_ship(tmp_path: 
     with pytest.raises(BedError, match=r":4: bed\.1: no compose file 'noslb\.yaml'") as caught:
         loaded.bed_files()
     assert caught.value.hint.startswith("did you mean 'no-slb.yaml'? known: bed.yaml")
+
+
+def test_a_compose_file_of_a_name_that_is_too_long_is_nowhere(tmp_path: Path) -> None:
+    loaded = load_scenario(saved(tmp_path, HEAD + f"bed: [{'x' * 300}]\n"))
+    with pytest.raises(BedError, match=r"bed\.0: no compose file 'xxx"):
+        loaded.bed_files()
+    with pytest.raises(UsageError, match="no compose file 'xxx"):
+        compose_files(["x" * 300])
 
 
 def test_the_same_path_without_a_slash_is_a_name_only_without_a_suffix(

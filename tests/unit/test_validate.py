@@ -49,6 +49,14 @@ def test_an_overlay_of_a_service_that_the_named_bed_lacks_is_refused(tmp_path: P
     assert validate_all([own, "bed.yaml"])[1] == []
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path):
+    long = "x" * 300
+    assert "no scenario 'xxx" in refusal(long).message
+    assert "cannot be read: File name too long" in refusal(f"{long}.yaml").message
+    file = written(tmp_path, yaml.safe_dump({"services": {"slb": {"volumes": [f"./{long}:/x"]}}}))
+    assert "services.slb.volumes.0: there is no ./xxx" in refusal(file).message
+
+
 @pytest.mark.parametrize("volume", ["./missing:/etc/haproxy:ro", {"type": "bind", "source": "missing", "target": "/x"}])
 def test_a_mount_that_is_not_there_is_refused(tmp_path: Path, volume: object):
     file = written(tmp_path, yaml.safe_dump({"services": {"slb": {"volumes": ["named:/x", "/absent:/y", volume]}}}))
