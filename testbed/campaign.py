@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from testbed.errors import BedError, UsageError
 from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
 from testbed.report.keep import keep
-from testbed.report.reading import verdict_of
+from testbed.report.reading import verdicts_in
 from testbed.run import RunOptions, run_scenario
 from testbed.scenario import LoadedScenario, builtin_scenarios, dump_scenario, load_scenario
 from testbed.side_by_side import Asked, Ended, SideBySide
@@ -239,7 +239,7 @@ def _append(file: Path, text: str) -> None:
         show.warning(f"no summary in {file}: {error.strerror}")
 
 
-def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:
+def show_verdicts(title: str, name: str, verdicts: Sequence[Verdict]) -> None:
     """A table, and below it what proves each verdict that is no PASS."""
     show.table(verdict_rows(name, verdicts), "\n" + title, COLUMNS)
     for verdict in verdicts:
@@ -257,14 +257,18 @@ def show_verdicts(title: str, name: str, verdicts: list[Verdict]) -> None:
 
 def _show_recorded(loaded: LoadedScenario, outcome: Outcome) -> None:
     """The table of a run that another process judged, from its folder: there is what proves each verdict."""
-    name, file = loaded.scenario.scenario, Path(outcome.overview["run"]) / "verdicts.json"
-    if file.is_file():
-        recorded = map(verdict_of, json.loads(file.read_text(encoding="utf-8"))["verdicts"])
-        verdicts = [verdict for verdict in recorded if verdict is not None]
-        show_verdicts(f"{name} ({loaded.scenario.profile}): {file.parent}", name, verdicts)
+    name, run = loaded.scenario.scenario, outcome.rows[0].get("run")
+    if not isinstance(run, str):
+        return
+    missing: list[str] = []
+    verdicts = verdicts_in(Path(run), missing)
+    for text in missing:
+        show.warning(f"{name}: {run}: {text}")
+    if verdicts:
+        show_verdicts(f"{name} ({loaded.scenario.profile}): {run}", name, verdicts)
 
 
-def verdict_rows(name: str, verdicts: list[Verdict]) -> list[dict[str, Any]]:
+def verdict_rows(name: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     """One record a verdict."""
     return [
         {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.checks.facts import FaultWindow, fault_windows, seen
+from testbed.document import is_file
 from testbed.errors import BedError, UsageError
 from testbed.packets import CaptureError
 from testbed.recording import Run
@@ -71,7 +72,7 @@ def read(path: Path, *, run: Run | None = None, verdicts: list[Verdict] | None =
     for name, part in (("topology.json", "topology"), ("history.jsonl", "history"), ("scenario.yaml", "scenario")):
         if (path / name).is_file():
             missing += _broken(run, name, part)
-    judged = tuple(verdicts) if verdicts is not None else _verdicts(path, missing)
+    judged = tuple(verdicts) if verdicts is not None else verdicts_in(path, missing)
     missing += _unsound(run)
     zero_s, begin_s, end_s = _times(run)
     return Told(
@@ -146,7 +147,7 @@ def _versions(path: Path, missing: list[str]) -> Mapping[str, Any]:
 
 
 def _json(file: Path, missing: list[str]) -> Any:
-    if not file.is_file():
+    if not is_file(file):
         return None
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -155,7 +156,8 @@ def _json(file: Path, missing: list[str]) -> Any:
         return None
 
 
-def _verdicts(path: Path, missing: list[str]) -> tuple[Verdict, ...]:
+def verdicts_in(path: Path, missing: list[str]) -> tuple[Verdict, ...]:
+    """Those in the run folder ``path``; ``missing`` gets what of them cannot be read, a line each."""
     record = _json(path / "verdicts.json", missing)
     rows = record.get("verdicts") if isinstance(record, dict) else None
     if record is not None and not isinstance(rows, list):

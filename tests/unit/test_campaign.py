@@ -155,7 +155,7 @@ text = pathlib.Path(sys.argv[1]).read_text()
 if "KILL" in text:
     os.kill(os.getpid(), 9)
 if "BROKEN" in text:
-    print(json.dumps([{"scenario": "it", "status": "ERROR", "check": "", "summary": "it fell over"}]))
+    print(json.dumps([{"scenario": "it", "status": "ERROR", "check": "", "summary": "it fell over" * (300 if "LONG" in text else 1)}]))
     raise SystemExit(4)
 status = "FAIL" if "FAIL" in text else "PASS"
 print(json.dumps([{"scenario": "it", "status": status, "check": "it", "summary": "so", "run": "recorded"}]))
@@ -186,6 +186,36 @@ def test_each_runs_table_shows_its_proofs_and_repeated_scenarios_are_counted(
     assert said.out.count("it: seen so [event 0]") == 2
     assert "0 of 2" in said.out
     assert len(set(re.findall(r"bed (run-[0-9a-f]{6}-\d): begun", said.err))) == 2
+
+
+def test_a_bed_that_breaks_with_many_words_ends_no_other_run(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its record has no run: what it has to say may be longer than any name of a file."""
+    words = tuple(fake_runs.write(tiny, long="BROKEN LONG", good="PASS"))
+    assert campaign("runs", 2, output="table").perform(words, run_all=False) == EXIT_ENVIRONMENT
+    shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert ["ERROR", "long"] in shown
+    assert ["PASS", "good"] in shown
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        ("{", "verdicts.json cannot be read: Expecting"),
+        ("[]", "verdicts.json holds no verdicts"),
+        ('{"verdicts": 3}', "verdicts.json holds no verdicts"),
+        ('{"verdicts": [7, {"status": "FINE"}]}', "2 verdicts of verdicts.json cannot be read"),
+    ],
+)
+def test_recorded_verdicts_that_cannot_be_read_are_said_and_end_nobody(
+    recorded: str, said: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny / "recorded").mkdir()
+    (tiny / "recorded" / "verdicts.json").write_text(recorded)
+    words = tuple(fake_runs.write(tiny, bad="FAIL", good="PASS"))
+    assert campaign("runs", 2, output="table").perform(words, run_all=False) == EXIT_CHECK_FAILED
+    shown = capsys.readouterr()
+    assert f"warning: bad: recorded: {said}" in shown.err
+    assert ["PASS", "good", "recorded"] in [line.split() for line in shown.out.splitlines()]
 
 
 def test_a_run_that_is_lost_is_an_error_beside_what_the_others_gave(
