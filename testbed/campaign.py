@@ -14,7 +14,7 @@ from typing import Any
 from testbed import errors, show, state
 from testbed.bed import Progress
 from testbed.engine.images import build_all
-from testbed.errors import BedError, UsageError
+from testbed.errors import BedError, CleanupIncomplete, UsageError
 from testbed.judge import exit_code
 from testbed.random_runs import RandomOptions, drawn, new_seed, save
 from testbed.report.keep import keep
@@ -88,8 +88,9 @@ class Campaign:
             ) from None
         say = show.progress()
         options = RunOptions(images=build_all(say), runs=self.runs, keep=self.keep, bed=self.bed)
+        left: CleanupIncomplete | None = None
         if self.at_once > 1 and len(loaded) > 1:
-            outcomes = self._side_by_side(loaded, say, saving)
+            outcomes, left = self._side_by_side(loaded, say, saving)
         else:
             outcomes = [self._performed(one, options, say, saving) for one in loaded]
         rows = [row for one in outcomes for row in one.rows]
@@ -106,7 +107,7 @@ class Campaign:
             if self.repeat > 1:
                 overview, columns = repeated(overview), ["status", "scenario", "passed"]
             show.table(overview, "\nall scenarios", columns)
-        return combined([code for one in outcomes for code in one.codes])
+        return combined([*(code for one in outcomes for code in one.codes), *([left.exit_code] if left else [])])
 
     def _check(self, loaded: list[LoadedScenario]) -> None:
         """UsageError where several runs are asked for what only one can have."""
@@ -151,8 +152,10 @@ class Campaign:
             overview={"scenario": name, "status": status.name, "run": str(run.path)},
         )
 
-    def _side_by_side(self, loaded: list[LoadedScenario], say: Progress, saving: bool) -> list[Outcome]:
-        """Run each by a command of its own, on a bed of its own name; in the order of ``loaded``."""
+    def _side_by_side(
+        self, loaded: list[LoadedScenario], say: Progress, saving: bool
+    ) -> tuple[list[Outcome], CleanupIncomplete | None]:
+        """Run each by a command of its own, on a bed of its own name; in the order of ``loaded``, and what stays of their beds."""
         stem = self.bed or f"run-{uuid.uuid4().hex[:6]}"
         if min(self.at_once, len(loaded)) > (cores := len(os.sched_getaffinity(0))):
             show.warning(f"more beds at once than the {cores} cores here: where the machine is late, nothing is proved")
@@ -164,7 +167,7 @@ class Campaign:
                 show.say(ended.said.rstrip())
             if self.output == "table" and ended.records:
                 _show_recorded(one, outcome)
-            if saving and outcome.overview["status"] != "PASS" and (ended.records or ended.is_lost):
+            if saving and outcome.overview["status"] != "PASS" and (ended.records or not ended.was_told):
                 _save(one)
 
         with tempfile.TemporaryDirectory(prefix="testbed-") as folder:
@@ -174,7 +177,9 @@ class Campaign:
                 if saving:  # drawn, and in no file yet
                     file = Path(folder) / file.name
                     file.write_text(dump_scenario(one.scenario), encoding="utf-8")
-                asked.append(Asked(name=f"{one.scenario.scenario}, bed {bed}", command=self._command(file, bed)))
+                asked.append(
+                    Asked(name=f"{one.scenario.scenario}, bed {bed}", bed=bed, command=self._command(file, bed))
+                )
             runs = SideBySide(
                 asked,
                 self.at_once,
@@ -183,7 +188,8 @@ class Campaign:
                 reported=reported,
             )
             ended = runs.perform()
-        return [outcome_of(one.scenario.scenario, what) for one, what in zip(loaded, ended, strict=True)]
+        outcomes = [outcome_of(one.scenario.scenario, what) for one, what in zip(loaded, ended, strict=True)]
+        return outcomes, runs.left_behind
 
     def _command(self, file: Path, bed: str) -> tuple[str, ...]:
         """The command that runs this scenario alone, as we would; our own folder is not looked into for modules."""

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from testbed import claims, journal, state
 from testbed.claims import Mark
@@ -50,10 +50,10 @@ def undo(mark: Mark, *, timeout_s: float, say: Say) -> None:
     mark.file.unlink(missing_ok=True)
 
 
-def undo_stale(say: Say, *, timeout_s: float = COMMAND_TIMEOUT_S) -> list[str]:
-    """Undo for every owner that died without a watcher; what could not be undone, in words."""
+def undo_stale(say: Say, *, beds: Collection[str] | None = None, timeout_s: float = COMMAND_TIMEOUT_S) -> list[str]:
+    """Undo for every owner that died without a watcher, or only in these beds; what could not be undone, in words."""
     problems = []
-    for mark in claims.marks():
+    for mark in _marks(beds):
         lock = claims.take_over(mark) if claims.engine_of(mark) == claims.engine() else None
         if lock is None:
             continue
@@ -79,16 +79,20 @@ def await_undone(bed: str, say: Say) -> None:
         wait_until(lambda: not crashed(), awaited=f"the end of bed {bed}", timeout_s=COMMAND_TIMEOUT_S, poll_s=POLL_S)
 
 
-def await_all_undone(say: Say) -> None:
-    """Undo for every dead owner, or wait until its watcher has; CleanupIncomplete says what stays."""
-    problems = undo_stale(say)
-    for bed in dict.fromkeys(mark.bed for mark in claims.marks()):
+def await_all_undone(say: Say, beds: Collection[str] | None = None) -> None:
+    """Undo for every dead owner (``beds``: in these only), or wait until its watcher has; CleanupIncomplete says what stays."""
+    problems = undo_stale(say, beds=beds)
+    for bed in dict.fromkeys(mark.bed for mark in _marks(beds)):
         try:
             await_undone(bed, say)
         except NotReady as error:
             problems.append(f"bed {bed}: {error.message}")
     if problems:
         raise CleanupIncomplete("; ".join(problems), hint="is the engine well? `testbed doctor`, then `testbed ls`")
+
+
+def _marks(beds: Collection[str] | None) -> list[Mark]:
+    return [mark for mark in claims.marks() if beds is None or mark.bed in beds]
 
 
 def _take_down(mark: Mark, timeout_s: float, say: Say) -> None:

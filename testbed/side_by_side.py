@@ -9,13 +9,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed import leftovers, show
-from testbed.errors import EXIT_CLEANUP_INCOMPLETE, EXIT_ENVIRONMENT, CleanupIncomplete
+from testbed.errors import EXIT_CLEANUP_INCOMPLETE, EXIT_ENVIRONMENT, EXIT_USAGE, CleanupIncomplete
 from testbed.waiting import wait_until
 
 POLL_S = 0.2
@@ -29,16 +29,17 @@ Record = dict[str, Any]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
     """A run that is to be. ``command`` is its whole command line; it prints a JSON array of records, one a verdict, and ends by SIGTERM
-    with its bed taken down."""
+    with its bed, of the name ``bed``, taken down."""
 
     name: str
+    bed: str
     command: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """What came of one. ``code``: its exit status, 4 where it was killed or has no records. ``records``: none where it was lost, or told to
-    end. ``said``: its standard error; ``why``: how it ended without records, in words."""
+    """What came of one. ``code``: its exit status, 4 where it was killed, or has no records and none of 2 and 6. ``records``: none where it
+    was lost, refused, or told to end. ``said``: its standard error; ``why``: how it ended without records, in words."""
 
     code: int
     records: tuple[Record, ...] = ()
@@ -48,8 +49,8 @@ class Ended:
 
     @property
     def is_lost(self) -> bool:
-        """It ended by itself and said nothing of its verdicts: not its bed broke, but the run."""
-        return not self.records and not self.was_told
+        """It ended by itself and said nothing of its verdicts: not its bed broke, but the run. One that was refused was none."""
+        return not self.records and not self.was_told and self.code != EXIT_USAGE
 
 
 Begun = Callable[[Asked], None]
@@ -65,7 +66,8 @@ class _Running:
 
 class SideBySide:
     """At most ``at_once`` of ``asked`` at a time. ``begun`` is called before each, ``reported`` with its place and what came of it once it
-    has ended, in the order of their ends; ``folder`` is for what they print until then."""
+    has ended, in the order of their ends; ``folder`` is for what they print until then. ``left_behind``, once all have ended: what stays of
+    the beds of runs that were killed, which has been said."""
 
     def __init__(self, asked: Sequence[Asked], at_once: int, folder: Path, *, begun: Begun, reported: Reported) -> None:
         self._asked, self._at_once, self._folder = asked, at_once, folder
@@ -73,6 +75,7 @@ class SideBySide:
         self._running: dict[int, _Running] = {}
         self._ended: list[Ended | None] = [None] * len(asked)
         self._next = 0
+        self.left_behind: CleanupIncomplete | None = None
 
     def perform(self) -> list[Ended | None]:
         """What came of each, in the order that was asked; None of one that was not begun.
@@ -93,7 +96,7 @@ class SideBySide:
                 self._end_rest()
         if not noted:
             return self._ended
-        if any(one and one.code == EXIT_CLEANUP_INCOMPLETE for one in self._ended):
+        if self.left_behind or any(one and one.code == EXIT_CLEANUP_INCOMPLETE for one in self._ended):
             raise CleanupIncomplete("interrupted; what stays of a bed is said above", hint="`testbed down --stale`")
         raise KeyboardInterrupt
 
@@ -118,17 +121,33 @@ class SideBySide:
     def _end_rest(self) -> None:
         """All of them, before anything is said of one: what cannot be printed keeps no bed up."""
         rest = list(self._running.items())
-        if rest:
-            show.say(f"runs told to end, and to take their beds down: {len(rest)}")
         for _, one in rest:
             one.process.terminate()
+        if rest:
+            _say(f"runs told to end, and to take their beds down: {len(rest)}")
         for _, one in rest:
             one.process.wait()
-        for place, _ in rest:
-            self._collect(place, was_told=True)
-        if rest or self._any_lost():
-            # The bed of one that was killed is its watcher's to take down.
-            leftovers.await_all_undone(show.say)
+        try:
+            for place, _ in rest:
+                self._collect(place, was_told=True)
+        finally:
+            if rest or self._any_lost():
+                self._await_beds()
+
+    def _await_beds(self) -> None:
+        """The bed of a run that was killed is its watcher's to take down. What stays takes no verdict away."""
+        try:
+            leftovers.await_all_undone(_say, {one.bed for one in self._asked})
+        except CleanupIncomplete as error:
+            self.left_behind = error
+            with suppress(OSError):
+                show.problem(error)
+
+
+def _say(line: str) -> None:
+    """Beds go down all the same where nobody listens any more."""
+    with suppress(OSError):
+        show.say(line)
 
 
 def _started(asked: Asked, stem: Path) -> _Running:
@@ -167,7 +186,7 @@ def _ended(one: _Running, *, was_told: bool) -> Ended:
     if records:
         return Ended(code=status, records=records, said=said, was_told=was_told)
     why = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
-    code = status if status == EXIT_CLEANUP_INCOMPLETE else EXIT_ENVIRONMENT
+    code = status if status in (EXIT_CLEANUP_INCOMPLETE, EXIT_USAGE) else EXIT_ENVIRONMENT
     return Ended(code=code, said=said, why=why, was_told=was_told)
 
 
@@ -190,7 +209,7 @@ def noted_signals() -> Iterator[list[int]]:
     def note(number: int, _: object) -> None:
         noted.append(number)
         if len(noted) > 1:
-            show.say("cleaning up, a moment")
+            _say("cleaning up, a moment")
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

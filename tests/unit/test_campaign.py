@@ -154,6 +154,9 @@ import json, os, pathlib, sys
 text = pathlib.Path(sys.argv[1]).read_text()
 if "KILL" in text:
     os.kill(os.getpid(), 9)
+if "REFUSED" in text:
+    print("error: edited meanwhile", file=sys.stderr)
+    raise SystemExit(2)
 if "BROKEN" in text:
     print(json.dumps([{"scenario": "it", "status": "ERROR", "check": "", "summary": "it fell over" * (300 if "LONG" in text else 1)}]))
     raise SystemExit(4)
@@ -228,26 +231,53 @@ def test_a_run_that_is_lost_is_an_error_beside_what_the_others_gave(
     assert good["status"] == "PASS" or good["summary"].endswith(", since another run was lost")
 
 
+def test_a_run_that_is_refused_at_its_turn_has_that_exit_status_and_ends_no_other(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tuple(fake_runs.write(tiny, edited="REFUSED", good="PASS"))
+    assert campaign("runs", 2).perform(words, run_all=False) == EXIT_USAGE
+    said = capsys.readouterr()
+    assert [row["status"] for row in json.loads(said.out)] == ["ERROR", "PASS"]
+    assert "error: edited meanwhile" in said.err
+
+
+def test_what_stays_of_a_killed_runs_bed_is_an_exit_status_beside_all_that_is_known(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stays(*_: object) -> None:
+        raise CleanupIncomplete("a network stays")
+
+    monkeypatch.setattr("testbed.side_by_side.leftovers.await_all_undone", stays)
+    words = tuple(fake_runs.write(tiny, gone="KILL", good="PASS"))
+    assert campaign("runs", 2).perform(words, run_all=False) == EXIT_CLEANUP_INCOMPLETE
+    said = capsys.readouterr()
+    gone, _ = json.loads(said.out)
+    assert (gone["scenario"], gone["summary"]) == ("gone", "killed by SIGKILL")
+    assert "killed by SIGKILL" in Path("runs.md").read_text()
+    assert said.err.count("error: a network stays") == 1
+
+
 def test_random_runs_side_by_side_are_saved_where_they_do_not_pass(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def drawn(options: RandomOptions, seed: int, runs: Path) -> list[LoadedScenario]:
         every = [random_scenario(bed(), seed, n, bed=["bed.yaml"]) for n in range(1, options.count + 1)]
-        endings = ("PASS", "BROKEN", "FAIL")
+        endings = ("PASS", "BROKEN", "FAIL", "REFUSED")
         told = [one.model_copy(update={"description": ending}) for one, ending in zip(every, endings, strict=True)]
         return [as_loaded(one, runs) for one in told]
 
     monkeypatch.setattr("testbed.campaign.drawn", drawn)
-    options = RandomOptions(count=3, seed=7, files=(shipped_beds() / "bed.yaml",), phones=2, profile="quick")
+    options = RandomOptions(count=4, seed=7, files=(shipped_beds() / "bed.yaml",), phones=2, profile="quick")
     assert campaign("runs", 2, output="table").perform_random(options) == EXIT_ENVIRONMENT
     saved = {path.name for path in (tiny / "runs").glob("*.yaml")}
-    assert saved == {"random-7-2.scenario.yaml", "random-7-3.scenario.yaml"}
+    assert saved == {"random-7-2.scenario.yaml", "random-7-3.scenario.yaml", "random-7-4.scenario.yaml"}
     said = capsys.readouterr()
     assert "`testbed run runs/random-7-2.scenario.yaml` repeats it" in said.err
-    assert [line.split()[:2] for line in said.out.splitlines()[-3:]] == [
+    assert [line.split()[:2] for line in said.out.splitlines()[-4:]] == [
         ["PASS", "random-7-1"],
         ["ERROR", "random-7-2"],
         ["FAIL", "random-7-3"],
+        ["ERROR", "random-7-4"],
     ]
 
 

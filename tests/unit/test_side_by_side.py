@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import CleanupIncomplete
+from testbed import claims
+from testbed.claims import Mark
+from testbed.errors import EXIT_USAGE, CleanupIncomplete
 from testbed.side_by_side import Asked, Ended, SideBySide
 from testbed.waiting import wait_until
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 PASSED = 'print(\'[{"status": "PASS", "run": "runs/a"}]\')\n'
+KILLED = "import os; os.kill(os.getpid(), 9)"
+AWAIT = "testbed.side_by_side.leftovers.await_all_undone"
 TOLD = """
 import os, signal, sys, time
 def told(number, _):
@@ -40,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(name: str, script: str) -> Asked:
-    return Asked(name=name, command=(*PYTHON, script))
+    return Asked(name=name, bed=f"lab-{name}", command=(*PYTHON, script))
 
 
 def waits_until_told(file: Path, code: int = 130, enough: Path = Path("/")) -> Asked:
@@ -87,7 +91,6 @@ def side_by_side(runs: list[Asked], at_once: int, folder: Path, notes: Notes | N
         (PASSED + "raise SystemExit(4)", 4, ""),
         (PASSED + "raise SystemExit(6)", 6, ""),
         ("raise SystemExit(0)", 4, "ended with exit status 0"),
-        ("raise SystemExit(2)", 4, "ended with exit status 2"),
         ("raise SystemExit(6)", 6, "ended with exit status 6"),
         ("raise SystemExit(130)", 4, "ended with exit status 130"),
         ("print('[]')", 4, "ended with exit status 0"),
@@ -103,6 +106,16 @@ def test_a_run_that_ends_without_records_is_lost_and_one_with_them_has_its_own_s
     assert ended is not None
     assert (ended.code, ended.why, ended.is_lost, ended.said) == (code, why, bool(why), "so\n")
     assert list(ended.records) == ([] if why else [{"status": "PASS", "run": "runs/a"}])
+
+
+def test_a_run_that_is_refused_is_not_lost_and_ends_no_other(tmp_path: Path) -> None:
+    """Its scenario file went, or was edited, before its turn."""
+    refused = "import sys; print('error: no such file', file=sys.stderr); raise SystemExit(2)"
+    first, *others = side_by_side([asked("a", refused), asked("b", PASSED), asked("c", PASSED)], 1, tmp_path).perform()
+    assert first is not None
+    assert (first.code, first.records, first.is_lost) == (EXIT_USAGE, (), False)
+    assert (first.said, first.why) == ("error: no such file\n", "ended with exit status 2")
+    assert [one and one.code for one in others] == [0, 0]
 
 
 def test_as_many_run_at_once_as_may_and_what_came_of_them_is_in_the_order_asked(tmp_path: Path) -> None:
@@ -147,14 +160,52 @@ def test_a_lost_run_ends_the_others_once_each_and_no_more_are_begun(tmp_path: Pa
     assert file.read_text().count("told") == 1
 
 
-@pytest.mark.parametrize(("script", "waits"), [("import os; os.kill(os.getpid(), 9)", True), (PASSED, False)])
+@pytest.mark.parametrize(("script", "waits"), [(KILLED, True), (PASSED, False)])
 def test_the_bed_of_a_killed_run_is_gone_before_we_end(
     script: str, waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[object] = []
-    monkeypatch.setattr("testbed.side_by_side.leftovers.await_all_undone", waited.append)
+    monkeypatch.setattr(AWAIT, lambda _, beds: waited.append(beds))
     side_by_side([asked("a", script)], 2, tmp_path).perform()
-    assert bool(waited) is waits
+    assert waited == ([{"lab-a"}] if waits else [])
+
+
+def stays(*_: object) -> None:
+    raise CleanupIncomplete("bed lab-killed: a network stays", hint="look")
+
+
+def test_what_stays_of_a_killed_runs_bed_is_said_and_takes_away_nothing_that_others_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(AWAIT, stays)
+    runs = side_by_side([asked("a", PASSED), asked("killed", KILLED)], 1, tmp_path)
+    first, second = runs.perform()
+    assert first is not None
+    assert second is not None
+    assert (first.code, second.code) == (0, 4)
+    assert runs.left_behind is not None
+    assert runs.left_behind.message == "bed lab-killed: a network stays"
+    assert "error: bed lab-killed: a network stays\n  next: look" in capsys.readouterr().err
+
+
+def test_what_stays_of_a_bed_replaces_no_other_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AWAIT, stays)
+
+    def reported(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SideBySide([asked("a", KILLED)], 1, tmp_path, begun=lambda _: None, reported=reported).perform()
+
+
+def test_a_killed_run_leaves_the_claims_upon_other_beds_alone(tmp_path: Path) -> None:
+    """One waits as long as any bed of this machine takes, or takes down what is not its own."""
+    other = Mark(bed="other", id="1", what="bed")
+    other.file.parent.mkdir(parents=True)
+    said = json.dumps({"owner": 1, "engine": claims.engine()}).encode()
+    other.file.write_bytes(said)
+    side_by_side([asked("a", KILLED)], 1, tmp_path).perform()
+    assert other.file.read_bytes() == said
 
 
 def test_a_bed_that_broke_ends_no_other_run(tmp_path: Path) -> None:
@@ -190,6 +241,27 @@ def test_however_often_we_are_interrupted_each_run_is_told_once_and_waited_for(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+def test_a_second_signal_that_cannot_be_answered_in_words_ends_no_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("testbed.side_by_side.show.say", broken)
+    file, enough = tmp_path / "told", tmp_path / "enough"
+    kills = f"os.kill({os.getpid()}, 15); time.sleep(0.1)\n" * 2
+    interrupter = subprocess.Popen([*PYTHON, waits_for(file, f"{kills}open({str(enough)!r}, 'w')")])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            side_by_side([waits_until_told(file, enough=enough)], 2, tmp_path).perform()
+    finally:
+        assert interrupter.wait(60) == 0
+    process, _, *told = file.read_text().split()
+    assert told == ["told"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(process), 0)
+
+
 def test_what_stays_of_a_bed_after_an_interruption_is_said_by_the_exit_status(tmp_path: Path) -> None:
     file = tmp_path / "told"
     interrupter = subprocess.Popen([*PYTHON, waits_for(file, f"os.kill({os.getpid()}, 15)")])
@@ -198,6 +270,46 @@ def test_what_stays_of_a_bed_after_an_interruption_is_said_by_the_exit_status(tm
             side_by_side([waits_until_told(file, code=6), waits_until_told(tmp_path / "b")], 2, tmp_path).perform()
     finally:
         interrupter.wait(60)
+
+
+def test_nothing_is_printed_before_the_runs_are_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `testbed run --jobs 2 2>&1 | head -1`: whatever is printed from some moment on raises."""
+    file = tmp_path / "told"
+
+    def broken(_: object) -> None:
+        raise BrokenPipeError
+
+    def second_is_not_said(one: Asked) -> None:
+        if one.name == "b":
+            begun(file)
+            broken(one)
+
+    monkeypatch.setattr("testbed.side_by_side.show.say", broken)
+    runs = SideBySide(
+        [waits_until_told(file), asked("b", PASSED)], 2, tmp_path, begun=second_is_not_said, reported=lambda *_: None
+    )
+    with pytest.raises(BrokenPipeError):
+        runs.perform()
+    process, _, *told = file.read_text().split()
+    assert told == ["told"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(process), 0)
+
+
+def test_beds_of_killed_runs_are_waited_for_though_nothing_can_be_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[object] = []
+    file = tmp_path / "told"
+    monkeypatch.setattr(AWAIT, lambda _, beds: waited.append(beds))
+
+    def reported(*_: object) -> None:
+        raise BrokenPipeError
+
+    runs = [waits_until_told(file), asked("b", waits_for(file, KILLED))]
+    with pytest.raises(BrokenPipeError):
+        SideBySide(runs, 2, tmp_path, begun=lambda _: None, reported=reported).perform()
+    assert waited == [{"lab-told", "lab-b"}]
 
 
 def test_what_cannot_be_printed_keeps_no_bed_up(tmp_path: Path) -> None:
@@ -216,7 +328,7 @@ OURS = """
 import sys
 from pathlib import Path
 from testbed.side_by_side import Asked, SideBySide
-run = Asked(name="a", command=tuple(sys.argv[1:]))
+run = Asked(name="a", bed="lab", command=tuple(sys.argv[1:]))
 SideBySide([run], 2, Path({folder!r}), begun=print, reported=print).perform()
 """
 
