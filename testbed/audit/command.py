@@ -22,7 +22,7 @@ from testbed.written import check_target
 
 if TYPE_CHECKING:
     from testbed.audit.compare import Comparison
-    from testbed.audit.ladder import Ladder
+    from testbed.audit.ladder import Ladders
     from testbed.policy import Policy
 
 _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUSIVE: EXIT_INCONCLUSIVE}
@@ -119,14 +119,14 @@ def run_hops(asked: Request) -> int:
     return EXIT_OK if found.hops else EXIT_NOTHING_RAN
 
 
-def _ladders(asked: Request) -> Sequence[Ladder]:
+def _ladders(asked: Request) -> Ladders | None:
     """Of what can be read a second time: neither standard input nor what is followed. Connections go on over the ends of files."""
-    from testbed.audit.html_report import MAX_MESSAGES
     from testbed.audit.ladder import ladders_of
 
     if asked.follow or not all(path.is_file() for path in asked.files):
-        return ()
-    return ladders_of(Merge(asked.files).blocks(), most=MAX_MESSAGES).every
+        return None
+    files: list[str] = []
+    return ladders_of(Merge(asked.files, lambda reading: files.append(reading.file)).blocks(), files=files)
 
 
 def _print_hops(found: Comparison, verdicts: Sequence[Verdict]) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from testbed.audit import charts
 from testbed.audit.compare import Comparison, remark_lines
 from testbed.audit.judge import Likeness, numbered
-from testbed.audit.ladder import Ladder, shortened
+from testbed.audit.ladder import Ladders, shortened
 from testbed.audit.ladder_svg import picture
 from testbed.audit.markup import Markup, escaped, joined, page, section, table, tag
 from testbed.audit.report import apart_lines, flow_row, hop_row, likeness_lines, notes, source_lines
@@ -32,7 +32,7 @@ def survey_page(
     likeness: Likeness | None,
     *,
     policy: str,
-    ladders: Sequence[Ladder] = (),
+    ladders: Ladders | None = None,
 ) -> str:
     """Of captures that were counted together; ``policy`` is "" where none judged. ``ladders`` are their SCCP connections, where they are to
     be drawn."""
@@ -41,7 +41,7 @@ def survey_page(
         tag("p", f"{numbered(found.packets, 'packet')} in {numbered(len(found.sources), 'file')}: {files}"),
         _judged(verdicts, policy) if policy else _described(likeness),
         *_of_survey(found),
-        *_signalling(ladders),
+        *(_signalling(ladders) if ladders else ()),
         _captures(found.sources),
     ]
     return page(f"Marks of {files}", *parts)
@@ -156,13 +156,16 @@ def _changes(groups: Sequence[Group], heading: str) -> Iterator[Markup]:
     yield table(rows, numbers=_NUMBERS)
 
 
-def _signalling(ladders: Sequence[Ladder]) -> Iterator[Markup]:
-    kept, left = shortened(ladders, messages=MAX_MESSAGES)
+def _signalling(ladders: Ladders) -> Iterator[Markup]:
+    kept, left = shortened(ladders.every, messages=MAX_MESSAGES)
     if not kept:
         return
     yield tag("h2", "SCCP, message by message")
     if left:
-        yield tag("p", f"The first {MAX_MESSAGES} messages; `testbed ladder` shows {left} more.", class_="soft")
+        words = f"The first {MAX_MESSAGES} messages; {left} more are left out. `testbed ladder` shows all of one file."
+        yield tag("p", words, class_="soft")
+    if ladders.cut:
+        yield tag("p", "There is more SCCP behind what was read for this part.", class_="soft")
     yield tag("div", picture(kept, keepalives=False), class_="wide")
 
 

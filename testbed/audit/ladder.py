@@ -7,21 +7,24 @@ from dataclasses import dataclass, fields, replace
 
 from testbed.audit.media import WIDE_ADDRESSES_FROM
 from testbed.errors import ProtocolError, UsageError
-from testbed.packets import Mask, Packets, address_text
+from testbed.packets import FIN, RST, SYN, Mask, Packets, address_text
 from testbed.packets.file import CaptureFile
 from testbed.packets.sccp import KEEPALIVE, KEEPALIVE_ACK, SCCP_PORT, Message, messages_of, sccp_mask
-from testbed.packets.tcp import Flow, Half, Halves, Mark
+from testbed.packets.tcp import FRAME_BITS, Flow, Half, Halves, Mark
 from testbed.sccp.messages import TABLE, Unknown, decode, name_of
 
 MAX_SEGMENTS = 500_000
-"""Nobody reads a longer one; what comes behind is not kept."""
+"""Nobody reads a longer one; what comes behind is not kept. Acknowledgements alone are no segments here."""
+MAX_BYTES = 64 << 20
+"""Of payload, which is kept until the capture was read."""
 REGISTER = 0x0001
 _MAX_DETAILS = 90
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rung:
-    """One message, or one of the packets that open and close the connection (then ``details`` is empty). ``time_s`` is since the epoch."""
+    """One message, or one of the packets that open and close the connection (then ``details`` is empty). ``time_s`` is since the epoch;
+    ``file`` is whose ``frame`` it is, "" where one file alone was read."""
 
     time_s: float
     frame: int
@@ -29,6 +32,7 @@ class Rung:
     name: str
     details: str
     is_keepalive: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,37 +58,45 @@ class Ladders:
 
 
 def ladders(capture: CaptureFile, *, most: int = MAX_SEGMENTS) -> Ladders:
-    """All connections of a capture to port 2000, read until there were more than ``most`` segments."""
+    """All connections of a capture to port 2000, read until there were more than ``most`` segments, or MAX_BYTES."""
     return ladders_of(capture.blocks(), most=most)
 
 
 def ladders_of(
-    blocks: Iterable[Packets], only: Callable[[Packets], Mask] | None = None, *, most: int = MAX_SEGMENTS
+    blocks: Iterable[Packets],
+    only: Callable[[Packets], Mask] | None = None,
+    *,
+    most: int = MAX_SEGMENTS,
+    files: Sequence[str] = (),
 ) -> Ladders:
-    """The same of packets that were read already; ``only``: which of them are meant."""
-    halves, count = Halves(), 0
+    """The same of any packets; ``only``: which of them are meant. ``files``: names of the files that ``source`` of packets numbers; looked
+    at when all was read."""
+    halves, count, kept_bytes, is_cut = Halves(), 0, 0, False
     for packets in blocks:
         mask = sccp_mask(packets) & (packets.version == 4) & ~packets.later
         if only is not None:
             mask &= only(packets)
         halves.add_all(packets, mask)
-        count += int(mask.sum())
-        if count > most:
+        count += int((mask & ((packets.payload_len > 0) | (packets.tcp_flags & (SYN | FIN | RST) > 0))).sum())
+        kept_bytes += int(packets.payload_len[mask].sum())
+        if is_cut := count > most or kept_bytes > MAX_BYTES:
             break
     by_connection: dict[tuple[Flow, int], list[tuple[bool, Half]]] = {}
     for half in halves.every:
         half.skip_gaps()
         up = half.flow[3] == SCCP_PORT
         by_connection.setdefault((half.flow if up else half.reverse, half.connection), []).append((up, half))
-    found = [_ladder(flow, parts) for (flow, _), parts in by_connection.items()]
+    names = files if len(files) > 1 else ()
+    found = [_ladder(flow, parts, names) for (flow, _), parts in by_connection.items()]
     with_rungs = [one for one in found if one.rungs]
-    return Ladders(every=tuple(sorted(with_rungs, key=lambda one: one.rungs[0].time_s)), cut=count > most)
+    return Ladders(every=tuple(sorted(with_rungs, key=lambda one: one.rungs[0].time_s)), cut=is_cut)
 
 
-def _ladder(flow: Flow, parts: Sequence[tuple[bool, Half]]) -> Ladder:
+def _ladder(flow: Flow, parts: Sequence[tuple[bool, Half]], files: Sequence[str]) -> Ladder:
     messages = [(up, message) for up, half in parts for message in messages_of(half)]
     rungs = [_rung(up, message) for up, message in messages]
     rungs += [rung for up, half in parts for rung in _marks(up, half)]
+    rungs.sort(key=lambda rung: (rung.time_s, rung.frame))
     registers = (decoded(message) for up, message in messages if up and message.id == REGISTER)
     device = next((str(getattr(one, "device_name", "")) for one in registers), "")
     phone, port, call_control, server_port = flow
@@ -92,8 +104,14 @@ def _ladder(flow: Flow, parts: Sequence[tuple[bool, Half]]) -> Ladder:
         phone=f"{address_text(phone)}:{port}",
         call_control=f"{address_text(call_control)}:{server_port}",
         device=device,
-        rungs=tuple(sorted(rungs, key=lambda rung: (rung.time_s, rung.frame))),
+        rungs=tuple(_placed(rung, files) if files else rung for rung in rungs),
     )
+
+
+def _placed(rung: Rung, files: Sequence[str]) -> Rung:
+    """With its frame as its file counts, and the name of that."""
+    number, frame = divmod(rung.frame, 1 << FRAME_BITS)
+    return replace(rung, frame=frame, file=files[number])
 
 
 def _marks(up: bool, half: Half) -> Iterator[Rung]:

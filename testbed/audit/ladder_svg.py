@@ -30,12 +30,14 @@ def document(every: Sequence[Ladder], *, keepalives: bool) -> str:
 def picture(every: Sequence[Ladder], *, keepalives: bool, style: Markup | None = None) -> Markup:
     """All of them one below the other; without a style it has the colour of the text around it."""
     parts, top = [], _EDGE
+    name = max((len(rung.file) for ladder in every for rung in ladder.rungs), default=0)
+    details = _DETAILS + (round((name + 2) * _LETTER) if name else 0)
     for ladder in every:
-        parts.append(_ladder(ladder, top, keepalives=keepalives))
+        parts.append(_ladder(ladder, top, details, keepalives=keepalives))
         top += _height(ladder, keepalives=keepalives) + _GAP
     height = max(top - _GAP + _EDGE, 1)
     longest = max((len(rung.details) for ladder in every for rung in ladder.rungs), default=0)
-    width = round(max(_DETAILS + longest * _LETTER, _CALL_CONTROL + 200)) + _EDGE
+    width = round(max(details + longest * _LETTER, _CALL_CONTROL + 200)) + _EDGE
     inside = (tag("style", style), *parts) if style else parts
     return tag(
         "svg", *inside, class_="ladder", xmlns="http://www.w3.org/2000/svg", width=width, height=height,
@@ -48,7 +50,8 @@ def _height(ladder: Ladder, *, keepalives: bool) -> int:
     return _HEAD + _STEP * (len(ladder.shown(keepalives=keepalives)) + 1)
 
 
-def _ladder(ladder: Ladder, top: int, *, keepalives: bool) -> Markup:
+def _ladder(ladder: Ladder, top: int, details: int, *, keepalives: bool) -> Markup:
+    """``details``: where those of messages begin, behind the names of files if there are any."""
     shown = ladder.shown(keepalives=keepalives)
     bottom = top + _height(ladder, keepalives=keepalives)
     phone = (
@@ -61,16 +64,18 @@ def _ladder(ladder: Ladder, top: int, *, keepalives: bool) -> Markup:
         _text("frame", _FRAME, top + 30, anchor="end", opacity="0.7"),
         *(_line(x, top + 22, x, bottom, opacity="0.4") for x in (_PHONE, _CALL_CONTROL)),
     ]
+    if details > _DETAILS:
+        parts.append(_text("file of the frame", _DETAILS, top + 30, opacity="0.7"))
     began_s = ladder.rungs[0].time_s
     for place, rung in enumerate(shown):
-        parts += _rung(rung, top + _HEAD + _STEP * (place + 1), began_s)
+        parts += _rung(rung, top + _HEAD + _STEP * (place + 1), began_s, details)
     if hidden := len(ladder.rungs) - len(shown):
         words = f"and {hidden} keepalives and answers"
         parts.append(_text(words, (_PHONE + _CALL_CONTROL) // 2, bottom, anchor="middle", opacity="0.7"))
     return tag("g", *parts)
 
 
-def _rung(rung: Rung, y: int, began_s: float) -> Iterator[Markup]:
+def _rung(rung: Rung, y: int, began_s: float, details: int) -> Iterator[Markup]:
     middle = (_PHONE + _CALL_CONTROL) // 2
     begin, end = (_PHONE, _CALL_CONTROL) if rung.up else (_CALL_CONTROL, _PHONE)
     back = -_TIP if rung.up else _TIP
@@ -79,8 +84,10 @@ def _rung(rung: Rung, y: int, began_s: float) -> Iterator[Markup]:
     yield _text(rung.name, middle, y - 5, anchor="middle")
     yield _line(begin, y, end + back, y)
     yield tag("path", d=f"M{end} {y}l{back} -4v8Z")
+    if rung.file:
+        yield _text(rung.file, _DETAILS, y + _DROP)
     if rung.details:
-        yield _text(rung.details, _DETAILS, y + _DROP)
+        yield _text(rung.details, details, y + _DROP)
 
 
 def _text(words: object, x: int, y: int, *, anchor: str | None = None, opacity: str | None = None) -> Markup:

@@ -15,6 +15,9 @@ from testbed.packets import ACK, FIN, RST, SYN, TCP, Mask, Packets
 
 _WRAP = 1 << 32
 
+FRAME_BITS = 32
+"""Where packets of several files are together, a frame's number here has that of its file (``source`` of Packets) above so many bits."""
+
 Flow = tuple[int, int, int, int]
 """(source address, source port, destination address, destination port)."""
 
@@ -77,13 +80,16 @@ class Half:
 
     def skip_gaps(self) -> None:
         """Go on behind what the capture does not have."""
-        while self.waiting:
-            early = min(self.waiting, key=self._ahead)
-            missing = self._ahead(early)
-            payload, frame, time_s = self.waiting.pop(early)
-            self.next_seq = early
-            self._take(payload, frame, time_s, missing)
-            self.add(self.next_seq, b"", frame, time_s)
+        waiting, self.waiting = self.waiting, {}
+        since_s = 0.0
+        for early in sorted(waiting, key=self._ahead):
+            payload, frame, time_s = waiting[early]
+            distance = self._ahead(early)
+            if distance > 0:
+                self.next_seq, since_s = early, time_s
+                self._take(payload, frame, time_s, missing=distance)
+            else:
+                self._take(payload[-distance:] if distance else payload, frame, since_s)
 
     def _ahead(self, seq: int) -> int:
         return (seq - self.next_seq + _WRAP // 2) % _WRAP - _WRAP // 2
@@ -123,7 +129,8 @@ class Halves:
         """The next packet, in the order of the capture."""
         flow = (int(packets.src[index]), int(packets.sport[index]), int(packets.dst[index]), int(packets.dport[index]))
         seq, flags = int(packets.seq[index]), int(packets.tcp_flags[index])
-        mark = Mark(frame=int(packets.frame[index]), time_s=float(packets.time_s[index]))
+        frame = int(packets.source[index]) << FRAME_BITS | int(packets.frame[index])
+        mark = Mark(frame=frame, time_s=float(packets.time_s[index]))
         half = self._latest.get(flow)
         if flags & SYN:
             # One that says the same again is a repetition.

@@ -13,7 +13,7 @@ from shared_data import shared_capture
 
 from testbed.audit.html_report import comparison_page, moment_text, survey_page
 from testbed.audit.judge import judge, nearest
-from testbed.audit.ladder import Ladder, Rung, shortened
+from testbed.audit.ladder import Ladder, Ladders, Rung, shortened
 from testbed.audit.markup import Markup, page, table, tag
 from testbed.audit.survey import survey
 from testbed.audit.timeline import Timekeeper
@@ -224,9 +224,38 @@ def test_of_very_many_messages_the_first_are_drawn_and_the_others_counted() -> N
     kept, left = shortened(every, messages=500)
     assert ([len(one.rungs) for one in kept], left) == ([400, 100], 700)
     found = survey([capture(network().pcap())])
-    drawn = survey_page(found, [], None, policy="", ladders=every)
-    assert "shows 700 more" in drawn
+    drawn = survey_page(found, [], None, policy="", ladders=Ladders(every=tuple(every), cut=False))
+    assert "700 more are left out" in drawn
     assert drawn.count('d="M610') == 500
+    assert "There is more SCCP" not in drawn
+    assert "There is more SCCP" in survey_page(
+        found, [], None, policy="", ladders=Ladders(every=tuple(every), cut=True)
+    )
+
+
+def test_what_is_drawn_is_chosen_when_all_files_were_read(tmp_path: Path) -> None:
+    """A thousand keepalives come first, and every other packet is in the other file: the report has what follows, with its files."""
+    wires = (Wire(), Wire())
+    connection = Connection(wires=[wires[0]], client=PHONE, server=CCM)
+    connection.open(0.0)
+    for place in range(1000):
+        connection.send(1 + place / 100, sccp(0), up=True)
+        connection.send(1.001 + place / 100, sccp(0x0100), up=False)
+    for place in range(600):
+        connection.wires = [wires[place % 2]]
+        connection.send(20 + place / 100, sccp(0x0111, bytes(24)), up=False)
+    paths = [tmp_path / "a.pcap", tmp_path / "b.pcap"]
+    for path, wire in zip(paths, wires, strict=True):
+        path.write_bytes(wire.pcap())
+    invoke(*map(str, paths), "--html", str(tmp_path / "x.html"))
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    drawn = text[text.index("message by message") :]
+    # Two of the 500 are SYN and its answer.
+    assert "The first 500 messages; 102 more are left out" in drawn
+    assert drawn.count(">CallInfo<") + drawn.count(">CallState<") == 498
+    assert [drawn.count(f">{path}</text>") for path in paths] == [251, 249]
+    assert ">2004</text>" in drawn
+    assert "file of the frame" in drawn
 
 
 def test_a_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from recordings import Connection, Wire, sccp
 from shared_data import shared_capture
 from tshark_judge import skinny_ids
 
-from testbed.audit.ladder import Ladder, ladders, lines, of_device
+from testbed.audit.ladder import MAX_BYTES, Ladder, ladders, ladders_of, lines, of_device
 from testbed.cli import cli
 from testbed.errors import UsageError
 from testbed.packets.file import open_capture
@@ -134,3 +134,24 @@ def test_the_messages_of_a_real_capture_are_tsharks(name: str) -> None:
         if rung.name not in ("SYN", "SYN, ACK", "FIN", "RST")
     ]
     assert len(rungs) == len(skinny_ids(file)) > 7
+
+
+def test_a_bound_is_on_what_is_kept_and_said_to_be_reached() -> None:
+    """Acknowledgements alone are not kept, so they do not count."""
+    wire = Wire()
+    connection = Connection(wires=[wire], client=("10.0.0.1", 50_000), server=CCM)
+    connection.open(0.0)
+    for place in range(20):
+        connection.packet(0.1 + place / 100, up=True)
+    connection.send(1.0, sccp(0), up=True)
+    assert [ladders(capture(wire.pcap()), most=most).cut for most in (2, 3)] == [True, False]
+
+
+def test_a_bound_is_on_bytes_too() -> None:
+    wire = Wire()
+    connection = Connection(wires=[wire], client=("10.0.0.1", 50_000), server=CCM)
+    for place in range(30):
+        connection.send(place, bytes(60_000), up=True)
+    (block,) = list(capture(wire.pcap(), block_bytes=4 << 20).blocks())
+    every = MAX_BYTES // (30 * 60_000)
+    assert [ladders_of([block] * count).cut for count in (every, every + 1)] == [False, True]
