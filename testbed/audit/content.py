@@ -16,7 +16,8 @@ _VERSION = 2
 _RTCP_TYPES = (192, 223)
 """Second byte of RTCP packets; RTP that is sent beside it stays clear of them (RFC 5761, 4)."""
 _MAX_STEP = 8
-"""Sequence numbers of one stream go up by one; losses make it a few more."""
+"""Sequence numbers of one stream go up by one; losses make it a few more. Where two captures of it are together, each number comes twice, or
+packets of one time come as a few numbers up and back again."""
 _REQUESTS = np.array([int.from_bytes(word, "big") for word in (b"GET ", b"POST", b"HEAD", b"PUT ", b"CONN", b"OPTI")])
 _RESPONSE = int.from_bytes(b"HTTP", "big")
 POST = int.from_bytes(b"POST", "big")
@@ -36,6 +37,10 @@ class Content:
         self.same_ssrc: Votes = np.zeros(0, np.int64)
         """Of the RTP ones, those with the lane's first SSRC; and those one to a few numbers behind the one before."""
         self.steps: Votes = np.zeros(0, np.int64)
+        self.repeats: Votes = np.zeros(0, np.int64)
+        """Those that have the number of the one before, or one up to a few behind it; ``advance`` is how far numbers came on in all, by
+        steps and repeats."""
+        self.advance: Votes = np.zeros(0, np.int64)
         self.requests: Votes = np.zeros(0, np.int64)
         self.responses: Votes = np.zeros(0, np.int64)
 
@@ -96,4 +101,9 @@ class Content:
         step[starts] = sequence[starts] - self.sequence[own[starts]].astype(np.uint16)
         step[fresh] = 1
         self.sequence[own[ends]] = sequence[ends]
-        self.steps += np.bincount(own[(step > 0) & (step <= _MAX_STEP)], minlength=size)
+        ahead = step.astype(np.int16).astype(np.int64)
+        is_step, is_repeat = (ahead > 0) & (ahead <= _MAX_STEP), (ahead <= 0) & (ahead >= -_MAX_STEP)
+        self.steps += np.bincount(own[is_step], minlength=size)
+        self.repeats += np.bincount(own[is_repeat], minlength=size)
+        ahead[~(is_step | is_repeat)] = 0
+        self.advance += np.bincount(own, weights=ahead, minlength=size).astype(np.int64)

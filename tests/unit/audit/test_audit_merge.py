@@ -7,7 +7,7 @@ import random
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +27,7 @@ from testbed.audit.report import records
 from testbed.audit.survey import Survey, Surveyor, survey
 from testbed.packets.file import CaptureFile, open_capture
 from testbed.policy import policy
+from testbed.verdict import Status
 
 PHONE, CCM = ("10.0.0.1", 50_000), ("10.0.1.1", 2000)
 START = sccp(0x008A, struct.pack("<II4sI", 1, 2, bytes([10, 0, 0, 2]), 20_480) + bytes(100))
@@ -250,3 +251,51 @@ def test_what_was_not_read_of_one_file_is_told_of_it_alone(tmp_path: Path) -> No
     found = merged([tmp_path / "b.pcap", tmp_path / "a.pcap"])
     assert [bool(source.unread) for source in found.sources] == [True, False]
     assert [source.frames for source in found.sources] == [39, len(STORY) - 20]
+
+
+def streams(numbers: Sequence[Sequence[int]], *, tick_ns: int = 20_000_000) -> list[Frame]:
+    """A stream for each of these rows of sequence numbers, unmarked, to ports that tell nothing; all packets of a tick have one time."""
+    wire = Wire()
+    for row, stream in enumerate(numbers):
+        for place, number in enumerate(stream):
+            rtp = struct.pack(">BBHII", 0x80, 0, number % (1 << 16), 160 * place, 7 + row) + bytes(40)
+            wire.udp(0.02 * place, (f"10.0.0.{row + 1}", 40_002), ("10.0.1.1", 40_000), rtp)
+    frames = [
+        Frame(data=data, wire_len=len(data), time_ns=10**18 + round(at_s * 1e9) // tick_ns * tick_ns)
+        for at_s, data in wire.frames
+    ]
+    return sorted(frames, key=lambda frame: frame.time_ns)
+
+
+def by_class(found: Survey) -> dict[tuple[str, str, str], int]:
+    return {(group.traffic, group.way, group.cause): group.summary.packets for group in found.groups}
+
+
+def copies(frames: list[Frame], count: int) -> Survey:
+    with files([frames] * count, [f"{place}.pcap" for place in range(count)]) as paths:
+        return merged(paths)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("tick_ns", [1000, 100_000_000])
+def test_rtp_that_its_shape_alone_tells_is_judged_however_often_it_was_captured(count: int, tick_ns: int) -> None:
+    found = copies(streams([range(65_530, 65_570)], tick_ns=tick_ns), count)
+    assert {one.check: one.status for one in judge(found)}["marks rtp"] is Status.FAIL
+    assert by_class(found) == {("rtp", "", "unexplained"): 40 * count}
+
+
+@pytest.mark.parametrize("numbers", [[7] * 40, [7, 8] * 20, [7, 6, 5, 4] * 10, list(range(7)) * 2])
+def test_numbers_that_do_not_come_on_are_no_rtp(numbers: list[int]) -> None:
+    assert set(by_class(copies(streams([numbers]), 1))) == {("other", "", "")}
+
+
+STEPS = st.lists(st.sampled_from([1, 1, 1, 1, 2, 9, 0, -1, -1000]), max_size=30)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(STEPS, max_size=4), st.integers(0, (1 << 16) - 1))
+def test_no_class_vanishes_where_a_capture_is_there_twice(steps: list[list[int]], begin: int) -> None:
+    numbers = [list(accumulate(row, initial=begin)) for row in steps]
+    frames = streams(numbers, tick_ns=1000) + STORY
+    once = by_class(copies(frames, 1))
+    assert by_class(copies(frames, 2)) == {name: 2 * packets for name, packets in once.items()}
