@@ -7,6 +7,7 @@ a block of each is held: all packets that no later block can come before are put
 from __future__ import annotations
 
 import re
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -26,6 +27,9 @@ _WHOLE_BLOCKS = 2
 together."""
 _HELD_BYTES = 1 << 21
 """What is put in order at once, if files take turns often: to count few packets costs as much as to count some thousands."""
+
+_OTHER_FILES = 64
+"""Open beside captures: streams, modules that are being loaded, what whoever started us left open."""
 
 Taken = tuple[Packets, npt.NDArray[np.float64]]
 """Packets of one file, and when each is due."""
@@ -131,6 +135,7 @@ class Merge:
         """Open every file that begins before what is open has been handed on; whether there is any."""
         while self._waiting and (not self._open or self._waiting[-1][1] < min(part.ends for part in self._open)[0]):
             number, _, path = self._waiting.pop()
+            _allow_open(len(self._open) + 1)
             size = max(LEAST_BLOCK_BYTES, min(BLOCK_BYTES, _WHOLE_BLOCKS * BLOCK_BYTES // (len(self._open) + 1)))
             capture = open_capture(path, block_bytes=size)
             part = _Part(
@@ -144,6 +149,16 @@ class Merge:
             if part.go_on():
                 self._open.append(part)
         return bool(self._open)
+
+
+def _allow_open(captures: int) -> None:
+    """Raise the soft limit of open files where it would not do, as far as the hard one allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = captures + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or needed <= soft or soft == hard:
+        return
+    wanted = max(needed, 2 * soft)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def _kept(packets: Packets) -> Packets:

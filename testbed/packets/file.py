@@ -6,6 +6,7 @@ what could not be read is counted.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import zlib
@@ -25,6 +26,7 @@ BLOCK_BYTES = 4 << 20
 """Small enough that a block's columns stay in the processor's cache for the most part, large enough that the cost per block is not
 seen."""
 _UNPACKED_BYTES = 1 << 16
+_TOO_MANY_OPEN = "allow more open files (`ulimit -n 65536`), or put files that overlap together first (`mergecap -w all.pcap FILE...`)"
 _MAX_BUFFER_BYTES = 64 << 20
 """No container waits for so much: records have a greatest length."""
 
@@ -202,4 +204,5 @@ def open_capture(path: Path, *, block_bytes: int = BLOCK_BYTES) -> CaptureFile:
         shown = "standard input" if name == "-" else name
         return CaptureFile(cast(BinaryIO, raw), file=shown, block_bytes=block_bytes)
     except OSError as error:
-        raise CaptureError(f"{name}: {error.strerror or error}", hint="check the path") from None
+        hint = _TOO_MANY_OPEN if error.errno in (errno.EMFILE, errno.ENFILE) else "check the path"
+        raise CaptureError(f"{name}: {error.strerror or error}", hint=hint) from None

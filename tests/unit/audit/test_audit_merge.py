@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -299,3 +301,23 @@ def test_no_class_vanishes_where_a_capture_is_there_twice(steps: list[list[int]]
     frames = streams(numbers, tick_ns=1000) + STORY
     once = by_class(copies(frames, 1))
     assert by_class(copies(frames, 2)) == {name: 2 * packets for name, packets in once.items()}
+
+
+_LIMITED = """
+import resource, sys
+from testbed.cli import main
+limits = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+main(["audit", *sys.argv[3:], "--output", "jsonl"])
+"""
+
+
+@pytest.mark.parametrize(("hard", "status"), [(256, 0), (64, 2)])
+def test_more_files_overlap_than_may_be_open(tmp_path: Path, hard: int, status: int) -> None:
+    """The soft limit goes up to the hard one; where that does not do, the error says what does."""
+    for place in range(100):
+        (tmp_path / f"{place}.pcap").write_bytes(pcap([STORY[0], STORY[-1]]))
+    words = [sys.executable, "-c", _LIMITED, "64", str(hard), *map(str, sorted(tmp_path.iterdir()))]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert [word in done.stderr for word in ("ulimit -n", "mergecap")] == [status == 2] * 2
