@@ -165,7 +165,8 @@ def _kept(packets: Packets) -> Packets:
     """The same with bytes of their own, and only those that they need."""
     first = int(min(packets.ip_at.min(), packets.payload_at.min()))
     last = int((packets.payload_at + packets.payload_len).max())
-    data = bytes(packets.data[first : last + SLACK_BYTES])
+    with memoryview(packets.data) as view:
+        data = bytes(view[first : last + SLACK_BYTES])
     return replace(packets, data=data, ip_at=packets.ip_at - first, payload_at=packets.payload_at - first)
 
 
