@@ -169,10 +169,11 @@ class _Sorting:
         content = self._content
         rtp, rtcp, filled = (self._of_flow(votes) for votes in (content.rtp, content.rtcp, content.filled))
         by_port = udp & self._ports["rtp"][self._dport] & ((filled == 0) | (rtp * 2 > filled))
-        enough = (rtp >= LEAST_SHAPED) & (rtp >= _SHAPED_SHARE * filled)
+        # Repeats say nothing for or against it; but numbers that do not come on are none of RTP.
+        fresh = rtp - self._of_flow(content.repeats)
+        enough = (fresh >= LEAST_SHAPED) & (rtp >= _SHAPED_SHARE * filled)
         steady = self._of_flow(content.same_ssrc) >= _SHAPED_SHARE * rtp
-        # Repeats say nothing against it; but numbers that do not come on are none of RTP.
-        rising = self._of_flow(content.steps) >= _SHAPED_SHARE * (rtp - self._of_flow(content.repeats))
+        rising = self._of_flow(content.steps) >= _SHAPED_SHARE * fresh
         rising &= self._of_flow(content.advance) >= LEAST_SHAPED
         named = udp & self._named(0) & (rtp * 2 > filled)
         is_rtp = by_port | udp & enough & steady & rising | named

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import pytest
 from capture_maker import Frame, Made, pcap
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recordings import T0, Connection, Wire, ethernet, ipv4, sccp
 
@@ -296,6 +296,7 @@ STEPS = st.lists(st.sampled_from([1, 1, 1, 1, 2, 9, 0, -1, -1000]), max_size=30)
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, max_size=4), st.integers(0, (1 << 16) - 1))
+@example([[1, 1, 1, 1, 1, 2]], 0)
 def test_no_class_vanishes_where_a_capture_is_there_twice(steps: list[list[int]], begin: int) -> None:
     numbers = [list(accumulate(row, initial=begin)) for row in steps]
     frames = streams(numbers, tick_ns=1000) + STORY
