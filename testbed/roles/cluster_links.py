@@ -95,9 +95,11 @@ class ClusterLinks:
 
     def flush(self) -> None:
         """Send what the machine has to say, and close what it wants closed."""
+        full: set[int] = set()
         for link, data in self._across.to_send():
             connection = self._connections.get(link)
-            if connection is not None and not connection.send(data):
+            if connection is not None and link not in full and not connection.send(data):
+                full.add(link)
                 self._report("PeerRejected", peer=connection.address, error="sends and does not read")
                 connection.abort()
         for link in self._across.to_close():

@@ -241,8 +241,10 @@ class Across:
             return
         if message.device:
             far.device_name, far.number, far.reference = message.device, message.number, message.reference
-        if given in (LegInput.ROUTED, LegInput.OTHER_ANSWERED):
-            far.state = LegState.RINGING if given is LegInput.ROUTED else LegState.TALKING
+        if given in (LegInput.ROUTED, LegInput.OTHER_RINGS):
+            far.state = LegState.RINGING
+        elif given is LegInput.OTHER_ANSWERED:
+            far.state = LegState.TALKING
         if far.other is not None:
             self._exchange.apply(far.other, given, now)
 

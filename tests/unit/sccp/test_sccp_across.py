@@ -338,6 +338,25 @@ def test_a_call_across_is_transferred_to_a_phone_of_either_call_control(by, to, 
     assert nothing_left(pair)
 
 
+def test_who_is_transferred_to_a_phone_that_rings_again_hears_it_ring():
+    """Phone 0 holds 2 and consults 1 across, who hands the consultation on to 3, which rings; then 0 transfers 2 to it."""
+    pair = apart()
+    pair.phones[3].calls.answer_after_s = None
+    pair.phones[2].calls.call("1001", pair.now)
+    pair.run_until(lambda: pair.talks(2), within=5)
+    press(pair, 0, "Trnsfer", *"1002")
+    pair.run_until(lambda: pair.talks(1), within=5)
+    press(pair, 1, "Trnsfer", *"1004", "Trnsfer")
+    assert phase(pair, 3) is Phase.RINGING
+    press(pair, 0, "Trnsfer")
+    assert phase(pair, 0) is None
+    assert not pair.talks(2)
+    press(pair, 3, "Answer")
+    pair.run_for(0.2)
+    assert pair.talks(2)
+    assert pair.talks(3)
+
+
 # -- whatever happens
 
 ACTS = st.one_of(
