@@ -15,7 +15,10 @@ VARIABLE = "TESTBED_CLAIM"
 
 
 def end(claim: str, processes: Path = Path("/proc")) -> list[int]:
-    """SIGKILL every process that carries this claim; which there were."""
+    """SIGKILL every process that carries this claim; which there were.
+
+    In the instant of an execve a process has no environment to be read: whoever wants all of them gone asks until none is found.
+    """
     mark = f"{VARIABLE}={claim}".encode()
     found = []
     for folder in processes.iterdir():
