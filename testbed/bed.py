@@ -179,7 +179,7 @@ class Bed:
         for host, container in self._containers.items():
             if container.id not in self._followed:
                 self._followed.add(container.id)
-                streams.follow_log(container.id, self._deliver(host), self._stop_following)
+                streams.follow_log(container.id, self._deliver(host), self._lost(host), self._stop_following)
 
     def _deliver(self, host: str) -> Callable[[float, str], None]:
         def deliver(time_s: float, line: str) -> None:
@@ -189,11 +189,22 @@ class Bed:
 
         return deliver
 
+    def _lost(self, host: str) -> Callable[[str], None]:
+        def lost(reason: str) -> None:
+            self.recorder.add(Event(time_s=time.time(), host=host, name="LogUnreadable", data={"error": reason[:500]}))
+
+        return lost
+
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Return when every phone is registered; NotReady (with the log of a host that died) otherwise."""
 
         def ready() -> bool:
             self._refuse_dead_hosts()
+            for host, reason in list(self.recorder.unreadable.items()):
+                raise EngineError(
+                    f"the engine cannot read what {host} prints: {reason}",
+                    hint="is its disk full? `docker system df` and `df` say what takes how much",
+                )
             return self.facts.holds("registered")
 
         wait_until(

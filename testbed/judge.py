@@ -96,9 +96,16 @@ def judge(run: Run, expectations: Sequence[tuple[str, Params]]) -> list[Verdict]
 
 
 def unread(run: Run) -> list[Evidence]:
-    """Lines of the history that hold no event: whatever is judged might have failed by one of them."""
+    """Lines of the history that hold no event, and logs that the engine could not read: whatever is judged might have failed by
+    what is missing."""
     count = run.history.unread
-    return [Evidence(text=f"{count} lines of history.jsonl cannot be read")] if count else []
+    damaged = [Evidence(text=f"{count} lines of history.jsonl cannot be read")] if count else []
+    return damaged + [
+        event.proves(
+            f"the engine could not read what {event.event.host} printed: {event['error'] or 'no reason on record'}; events are missing"
+        )
+        for event in seen(run, "LogUnreadable")
+    ]
 
 
 def unproved(run: Run, kind: str, params: Params) -> list[Evidence]:

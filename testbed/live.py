@@ -18,7 +18,7 @@ from testbed.profile import Profile
 from testbed.topology import Role, Topology
 
 LOG_TAIL = 12
-STANDING = ("NicConfigured", "RoleStarted", "ConfigRead", "Registered")
+STANDING = ("NicConfigured", "RoleStarted", "ConfigRead", "Registered", "LogUnreadable")
 """Events that a history needs though they came before it began."""
 FOREVER = float("inf")
 
@@ -39,6 +39,8 @@ class Recorder:
         """Phone -> when (time_s) its latest call ended."""
         self.started: dict[str, int] = {}
         """Host -> how many times its role has started."""
+        self.unreadable: dict[str, str] = {}
+        """Host -> why the engine cannot read its log: events of it are missing."""
         self.tails: dict[str, deque[str]] = {}
         self._standing: dict[tuple[str, str], Event] = {}
         """The latest event of each sort that says how things stand, of each phone or host."""
@@ -89,6 +91,8 @@ class Recorder:
             self.last_served[event["served_by"]] = event.time_s
         elif event.name == "RoleStarted":
             self.started[event.host] = self.started.get(event.host, 0) + 1
+        elif event.name == "LogUnreadable":
+            self.unreadable[event.host] = str(event["error"])
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ direction only, and when we die its pipe closes, which is what the dead man's ha
 from __future__ import annotations
 
 import json
+import re
 import select
 import subprocess
 import threading
@@ -23,6 +24,8 @@ from testbed.errors import EngineError
 
 REPLY_TIMEOUT_S = 15.0
 DOCKER = "docker"
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+"""What a line of a log begins with (RFC 3339, UTC)."""
 
 
 def read_line(stream: IO[bytes], timeout_s: float) -> bytes | None:
@@ -183,17 +186,25 @@ def exec_once(container_id: str, argv: list[str], *, timeout_s: float) -> str:
     return done.stdout
 
 
-def follow_log(container_id: str, deliver: Callable[[float, str], None], stop: threading.Event) -> threading.Thread:
-    """Deliver (time_s, line) of a container's log from its start, through restarts of the container, until stop or its removal."""
+def follow_log(
+    container_id: str, deliver: Callable[[float, str], None], lost: Callable[[str], None], stop: threading.Event
+) -> threading.Thread:
+    """Deliver (time_s, line) of a container's log from its start, through restarts of the container, until stop or its removal.
+
+    Where the engine cannot read the log (its disk is full, say) it writes so in place of a line; ``lost`` gets those words, once.
+    """
     thread = threading.Thread(
-        target=_follow, args=(container_id, deliver, stop), name=f"log {container_id[:12]}", daemon=True
+        target=_follow, args=(container_id, deliver, lost, stop), name=f"log {container_id[:12]}", daemon=True
     )
     thread.start()
     return thread
 
 
-def _follow(container_id: str, deliver: Callable[[float, str], None], stop: threading.Event) -> None:
+def _follow(
+    container_id: str, deliver: Callable[[float, str], None], lost: Callable[[str], None], stop: threading.Event
+) -> None:
     last = ""
+    is_whole = True
     while not stop.is_set():
         try:
             client = connect()
@@ -206,7 +217,11 @@ def _follow(container_id: str, deliver: Callable[[float, str], None], stop: thre
             for stamp, line in _stamped(
                 client.api.logs(container_id, stream=True, follow=True, timestamps=True, since=since)
             ):
-                if stamp > last:
+                if not STAMP.fullmatch(stamp):
+                    if is_whole:
+                        is_whole = False
+                        lost(f"{stamp} {line}".strip())
+                elif stamp > last:
                     last = stamp
                     deliver(_epoch_s(stamp), line)
                 if stop.is_set():

@@ -26,7 +26,9 @@ _SORT_OF = {
     "Rehomed": "rehome",
     **dict.fromkeys(("UrlFailed", "PageFailed", "ConfigFailed"), "error"),
     **dict.fromkeys(_CALLS.split(), "call"),
-    **dict.fromkeys(("RoleStarted", "RoleEnded", "RoleFaultBegan", "RoleFaultEnded", "LinePrinted"), "host"),
+    **dict.fromkeys(
+        ("RoleStarted", "RoleEnded", "RoleFaultBegan", "RoleFaultEnded", "LinePrinted", "LogUnreadable"), "host"
+    ),
     **dict.fromkeys(_STEPS.split(), "step"),
 }
 _TELLING = (

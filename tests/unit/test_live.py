@@ -184,6 +184,7 @@ def test_a_history_that_begins_anew_says_how_things_stand_and_nothing_that_is_ov
     recorder = Recorder(tmp_path / "first.jsonl")
     recorder.add(Event(time_s=0.5, host="ccm-1", name="RoleStarted", data={}))
     recorder.add(event("ConfigRead", PHONES[0], time_s=1.0, urls={}))
+    recorder.add(Event(time_s=1.5, host="slb", name="LogUnreadable", data={"error": "a full disk"}))
     recorder.add(event("Registered", PHONES[0], time_s=2.0, at="ccm-1"))
     recorder.add(event("Registered", PHONES[1], time_s=2.5, at="ccm-1"))
     recorder.add(event("CallControlLost", PHONES[1], time_s=3.0, at="ccm-1"))
@@ -195,8 +196,10 @@ def test_a_history_that_begins_anew_says_how_things_stand_and_nothing_that_is_ov
     assert [(one["name"], one["time_s"]) for one in written] == [
         ("RoleStarted", 0.5),
         ("ConfigRead", 1.0),
+        ("LogUnreadable", 1.5),
         ("Registered", 4.0),
         ("UrlFailed", 5.0),
     ]
-    assert len((tmp_path / "first.jsonl").read_text().splitlines()) == 6
+    assert len((tmp_path / "first.jsonl").read_text().splitlines()) == 7
     assert recorder.registered == {PHONES[0]: "ccm-bk"}
+    assert recorder.unreadable == {"slb": "a full disk"}

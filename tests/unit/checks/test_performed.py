@@ -142,3 +142,11 @@ def test_lines_of_the_history_that_cannot_be_read_take_every_pass(tmp_path: Path
     verdicts = judge(run, [("steady", SteadyParams())])
     assert {verdict.status for verdict in verdicts} == {Status.INCONCLUSIVE}
     assert any("1 lines of history.jsonl cannot be read" in verdict.summary for verdict in verdicts)
+
+
+def test_a_log_that_the_engine_could_not_read_takes_every_pass(tmp_path: Path) -> None:
+    recording = stories.rehome()
+    recording.event(3.0, "ccm-bk", "LogUnreadable", error="Error grabbing logs: unexpected EOF")
+    verdicts = judge(recording.write(tmp_path), [("steady", SteadyParams())])
+    assert {verdict.status for verdict in verdicts} == {Status.INCONCLUSIVE}
+    assert any("could not read what ccm-bk printed: Error grabbing logs" in verdict.summary for verdict in verdicts)
