@@ -17,12 +17,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
 from testbed.errors import UsageError
 from testbed.roles import pages
+from testbed.roles.bounded import BoundedConnection
 from testbed.roles.cluster_links import ClusterLinks, ClusterSettings
 from testbed.roles.common import HostEnvironment, Reporter, run_role, whole_number
 from testbed.roles.control import ControlServer, number_in
@@ -39,8 +40,6 @@ SCCP_PORT, HTTP_PORT = 2000, 80
 AF31_TOS = 104
 BACKLOG = 4096
 """All phones of a failed neighbour knock within a second."""
-MAX_UNSENT_BYTES = 1 << 18
-"""A peer that sends and never reads would make us hold its answers for ever."""
 STOP_GRACE_S = 1.0
 MAX_TOKEN_WAIT_S = 3600
 MAX_REJECT_CHARS = 32
@@ -251,21 +250,18 @@ class _Refusal:
     effects: int = 0
 
 
-class PhoneConnection(asyncio.Protocol):
+class PhoneConnection(BoundedConnection):
     """One accepted connection."""
 
-    __slots__ = ("_peer", "_switchboard", "_transport", "address")
+    __slots__ = ("_peer", "_switchboard")
 
     def __init__(self, switchboard: Switchboard) -> None:
+        super().__init__()
         self._switchboard = switchboard
-        self._transport: asyncio.Transport | None = None
         self._peer = 0
-        self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        # A client that hung up in the backlog has no name any more.
-        self.address = (transport.get_extra_info("peername") or ("unknown",))[0]
+        super().connection_made(transport)
         self._peer = self._switchboard.opened(self, self.address)
 
     def data_received(self, data: bytes) -> None:
@@ -273,21 +269,6 @@ class PhoneConnection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._switchboard.lost(self._peer)
-
-    def send(self, data: bytes) -> bool:
-        """False where the peer does not take what it was sent before."""
-        if self._transport is None or self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            return False
-        self._transport.write(data)
-        return True
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
 
 def _is_refusal(text: object) -> bool:

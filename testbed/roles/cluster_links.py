@@ -12,10 +12,10 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from testbed.errors import UsageError
 from testbed.profile import KEEPALIVE_MISSES
+from testbed.roles.bounded import BoundedConnection
 from testbed.roles.common import HostEnvironment, Reporter, whole_number
 from testbed.roles.site import listener
 from testbed.sccp.across import Across
@@ -25,8 +25,6 @@ CLUSTER_PORT = 8002
 REDIAL_S = 1.0
 CONNECT_S = 3.0
 """A SYN that is not answered is sent again after 1 s; longer than two of them a dialler does not wait."""
-MAX_UNSENT_BYTES = 1 << 20
-"""All numbers of the largest bed, and then some."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,11 +93,9 @@ class ClusterLinks:
 
     def flush(self) -> None:
         """Send what the machine has to say, and close what it wants closed."""
-        full: set[int] = set()
         for link, data in self._across.to_send():
             connection = self._connections.get(link)
-            if connection is not None and link not in full and not connection.send(data):
-                full.add(link)
+            if connection is not None and not connection.send(data):
                 self._report("PeerRejected", peer=connection.address, error="sends and does not read")
                 connection.abort()
         for link in self._across.to_close():
@@ -167,20 +163,22 @@ def _set_up(sock: socket.socket, settings: ClusterSettings) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(settings.give_up_s * 1000))
 
 
-class LinkConnection(asyncio.Protocol):
+class LinkConnection(BoundedConnection):
     """One connection; ``link`` is its number once it is one of the machine's."""
 
-    __slots__ = ("_links", "_transport", "address", "dialled", "ended", "link")
+    __slots__ = ("_links", "dialled", "ended", "link")
+
+    MAX_UNSENT_BYTES = 1 << 20
+    """All numbers of the largest bed, and then some."""
 
     def __init__(self, links: ClusterLinks, *, dialled: bool) -> None:
+        super().__init__()
         self._links, self.dialled = links, dialled
-        self._transport: asyncio.Transport | None = None
-        self.link, self.address = 0, ""
+        self.link = 0
         self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self.address = (transport.get_extra_info("peername") or ("unknown",))[0]
+        super().connection_made(transport)
         self._links.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -189,18 +187,3 @@ class LinkConnection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self.ended.set()
         self._links.lost(self)
-
-    def send(self, data: bytes) -> bool:
-        """False where the other side does not take what it was sent before."""
-        if self._transport is None or self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            return False
-        self._transport.write(data)
-        return True
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()

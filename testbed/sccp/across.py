@@ -1,4 +1,4 @@
-"""Calls between phones of two call controls: where numbers are registered, and the far legs of calls across. Sans-IO.
+"""Calls between phones of two call controls: links, and the far legs of calls across them. Sans-IO.
 
 Of a call across each call control has its own phone's leg and a ``FarLeg`` in place of the other one. What the table of transitions
 gives to the far leg goes over the link as it is, and is given at the other end to the leg there: so a phone is told the same,
@@ -10,7 +10,7 @@ in the same order, wherever the other one is registered. A transfer may leave a 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from testbed.errors import PeerProtocolError
@@ -30,6 +30,7 @@ from testbed.sccp.cluster import (
     Setup,
     encode,
 )
+from testbed.sccp.directory import Directory
 from testbed.sccp.leg import NEVER, Leg, LegInput, LegState
 
 if TYPE_CHECKING:
@@ -70,15 +71,17 @@ class Across:
     def __init__(self, exchange: Exchange, interval_s: float) -> None:
         self._exchange, self._interval_s = exchange, interval_s
         self.links: dict[int, Link] = {}
-        self.places: dict[str, int] = {}
-        """Number -> link to the call control where it registered last. Not of numbers that are here, as far as is known."""
-        self._claims: dict[str, int] = {}
-        """All that other call controls say of themselves: what counts once a number is here no longer."""
+        self.directory = Directory(lambda number: number in exchange.numbers)
         self.is_mute = False
         self._calls = itertools.count(1)
         self._awake_at = 0.0
         self._outbox: list[tuple[int, bytes]] = []
         self._closes: list[int] = []
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Number -> link to the call control where it registered last; numbers that are here are not among them."""
+        return self.directory.places
 
     # -- what the owner tells
 
@@ -111,9 +114,7 @@ class Across:
         one = self.links.pop(link, None)
         if one is None:
             return
-        for known in (self.places, self._claims):
-            for number in [number for number, place in known.items() if place == link]:
-                del known[number]
+        self.directory.lost(link)
         for far in list(one.legs.values()):
             self._end(one, far, LegInput.OTHER_GONE, now)
         if one.is_known:
@@ -163,17 +164,18 @@ class Across:
         """They registered here."""
         own = list(numbers)
         for number in own:
-            self.places.pop(number, None)
+            self.directory.came(number)
         self._tell_numbers(self.links, own, is_news=True)
 
     def unplugged(self, numbers: list[str]) -> None:
         """They are registered here no longer."""
-        self.places |= {number: self._claims[number] for number in numbers if number in self._claims}
+        for number in numbers:
+            self.directory.gone(number)
         for link in self.links if numbers else ():
             self._send(link, Gone(numbers=tuple(numbers)))
 
     def call(self, leg: Leg, number: str) -> None:
-        """Let this leg's phone call a number that ``places`` has; what comes of it comes as an input of the leg."""
+        """Let this leg's phone call a number that is in ``places``; what comes of it comes as an input of the leg."""
         link = self.places[number]
         call_id = 2 * next(self._calls) + self.links[link].dialled
         far = FarLeg(link, call_id, number=number)
@@ -210,17 +212,13 @@ class Across:
 
     def on_registered(self, link: int, message: Registered, _now: float) -> None:
         for number in message.numbers:
-            self._claims[number] = link
-            if message.is_news or number not in self._exchange.numbers:
-                self.places[number] = link
-        if len(self._claims) > MAX_NUMBERS:
+            self.directory.claim(number, link, is_news=message.is_news)
+        if len(self.directory) > MAX_NUMBERS:
             raise PeerProtocolError(f"more than {MAX_NUMBERS} numbers")
 
     def on_gone(self, link: int, message: Gone, _now: float) -> None:
         for number in message.numbers:
-            for known in (self.places, self._claims):
-                if known.get(number) == link:
-                    del known[number]
+            self.directory.withdraw(number, link)
 
     def on_setup(self, link: int, message: Setup, now: float) -> None:
         one = self.links[link]
