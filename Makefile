@@ -4,15 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The environment is made again when its description changes.
 STAMP := .venv/.installed-$(shell sha256sum pyproject.toml | cut -c1-12)
-# The same for what only `make site` needs.
+# The same for what only `make site` and `make fuzz-guided` need.
 SITE := .venv/.site-$(notdir $(STAMP))
+ATHERIS := .venv/.atheris-$(notdir $(STAMP))
 # What `make testbed-up` starts: make testbed-up UP='--phones 40 -f bed.yaml -f no-slb.yaml'
 UP ?=
 # What `make test` and `make nightly` hand to pytest.
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help testbed-up testbed-down doctor check test nightly docs site bench fuzz soak clean
+.PHONY: help testbed-up testbed-down doctor check test nightly docs site bench fuzz fuzz-guided soak clean
 
 help:  ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1|/' | column -t -s '|'
@@ -54,6 +55,9 @@ FUZZ ?=
 fuzz: $(STAMP)  ## changed captures and policies against their readers for a minute; what breaks one is kept
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzzing $(FUZZ)
 
+fuzz-guided: $(ATHERIS)  ## the same readers under atheris, which goes where no input was before; five minutes
+	PYTHONPATH=tests $(BIN)/python -m fuzz.guided $(FUZZ)
+
 # What `make soak` hands over: make soak SOAK='--kills 10 --rounds 2 --minutes 20'
 SOAK ?=
 soak: $(STAMP) doctor  ## a nested engine restarted and full, runs killed at random moments (50 by SIGKILL), 20 rounds of eight beds; two hours
@@ -74,4 +78,9 @@ $(STAMP): pyproject.toml
 $(SITE): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@rm -f .venv/.site-*
+	@touch $@
+
+$(ATHERIS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@rm -f .venv/.atheris-*
 	@touch $@
