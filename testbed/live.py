@@ -29,6 +29,8 @@ class Recorder:
     def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._file = file.open("a", encoding="utf-8", buffering=1) if file else None
+        self._unwritten: OSError | None = None
+        """Why an event is not in the file: nothing more is written then, and whoever adds one is told."""
         self.registered: dict[str, str] = {}
         """Phone (device name) -> call control it is registered at."""
         self.last_served: dict[str, float] = {}
@@ -46,11 +48,17 @@ class Recorder:
         """The latest event of each sort that says how things stand, of each phone or host."""
 
     def add(self, event: Event) -> None:
-        """Take one event."""
+        """Take one event. Raises OSError where it, or one before it, cannot be written (one that follows a log cannot tell)."""
         with self._lock:
             self._apply(event)
+            if self._unwritten is not None:
+                raise self._unwritten
             if self._file:
-                self._file.write(event.to_json() + "\n")
+                try:
+                    self._file.write(event.to_json() + "\n")
+                except OSError as error:
+                    self._unwritten = error
+                    raise
 
     def add_line(self, host: str, line: str) -> None:
         """Keep the tail of what a host printed, for error messages."""
@@ -61,7 +69,7 @@ class Recorder:
         it is registered."""
         self.close()
         with self._lock:
-            self._file = file.open("a", encoding="utf-8", buffering=1)
+            self._file, self._unwritten = file.open("a", encoding="utf-8", buffering=1), None
             for event in sorted(self._standing.values(), key=lambda event: event.time_s):
                 self._file.write(event.to_json() + "\n")
 

@@ -203,3 +203,19 @@ def test_a_history_that_begins_anew_says_how_things_stand_and_nothing_that_is_ov
     assert len((tmp_path / "first.jsonl").read_text().splitlines()) == 7
     assert recorder.registered == {PHONES[0]: "ccm-bk"}
     assert recorder.unreadable == {"slb": "a full disk"}
+
+
+def test_an_event_that_cannot_be_written_is_told_to_whoever_adds_the_next_one_even_when_there_is_room_again(
+    tmp_path: Path,
+):
+    """One that follows a log adds it, and has nobody to tell."""
+    recorder = Recorder(Path("/dev/full"))
+    with pytest.raises(OSError, match="No space left"):
+        recorder.add(event("UrlFailed"))
+    recorder._file = (tmp_path / "roomy.jsonl").open("a", encoding="utf-8")
+    with pytest.raises(OSError, match="No space left"):
+        recorder.add(event("StepsEnded"))
+    recorder.write_to(tmp_path / "another.jsonl")
+    recorder.add(event("UrlAnswered"))
+    recorder.close()
+    assert "UrlAnswered" in (tmp_path / "another.jsonl").read_text()
