@@ -35,6 +35,8 @@ class Rehome:
     token_wait_s: float = 0.0
     noticed: str = ""
     """What told the phone: closed, reset, refused, timeout, unreachable or keepalive; of a failover that it reported."""
+    last_answered_s: float | None = None
+    """When the last KeepAlive that was answered there had been sent, as far as it says (realtime)."""
 
     @property
     def total_s(self) -> float:
@@ -95,6 +97,7 @@ def failovers(run: Run, company: Company, to: str | None) -> Rehomes:
                     registered=registered,
                     parts=parts,
                     noticed=str(lost["cause"] or "") if lost else "",
+                    last_answered_s=lost["last_answered_s"] if lost else None,
                 )
             )
     return Rehomes(done=tuple(done), missing=tuple(missing))

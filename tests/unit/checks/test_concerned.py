@@ -151,6 +151,27 @@ def test_by_what_phones_notice_is_held_against_what_they_report(
     assert "did not notice by" in verdict.summary or status is Status.PASS
 
 
+@pytest.mark.parametrize(
+    ("last_answered_s", "noticed", "status"),
+    [
+        # The next KeepAlive was due a tenth of a second before the fault, and is not answered.
+        (stories.BEGAN_S - 1.1, ["timeout"], Status.PASS),
+        (stories.BEGAN_S - 1.1, ["reset"], Status.FAIL),
+        # It was due after the fault: TCP has something to give up.
+        (stories.BEGAN_S - 0.9, ["timeout"], Status.FAIL),
+        (None, ["timeout"], Status.FAIL),
+    ],
+)
+def test_a_phone_whose_keepalive_was_under_way_may_miss_its_answer_where_tcp_gives_up(
+    last_answered_s: float | None, noticed: list[str], status: Status, tmp_path: Path
+) -> None:
+    recording = stories.rehome("cut")
+    time_s = None if last_answered_s is None else stories.T0 + last_answered_s
+    recording.change("CallControlLost", last_answered_s=time_s)
+    verdict = rehomed(recording, tmp_path, **FAILOVER, noticed=noticed)
+    assert verdict.status is status, verdict.summary
+
+
 def test_after_a_restart_phones_may_register_elsewhere_when_the_host_runs_again_already(tmp_path: Path) -> None:
     recording = stories.rehome("kill")
     for name in ("FaultConfirmed", "FaultHealed", "FaultIntended"):
