@@ -37,7 +37,7 @@ test: $(STAMP) doctor  ## all suites: unit, loopback, plugin and, in containers,
 	$(BIN)/pytest tests/unit tests/peers -q -n auto $(PYTEST)
 	$(BIN)/pytest tests/loopback tests/e2e -m "not nightly" --durations=15 $(PYTEST)
 
-nightly: $(STAMP) doctor  ## what make test leaves out: every scenario, real timers, every mutant, killed suites; three quarters of an hour
+nightly: $(STAMP) doctor  ## what make test leaves out: every scenario, real timers, every mutant, killed suites; an hour
 	$(BIN)/pytest tests/e2e -m nightly --durations=15 $(PYTEST)
 
 docs: $(STAMP)  ## make docs/page-matrix.md, and the tables of docs/scenarios.md, again from the code, the scenarios and the tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(2400), pytest.mark.usefix
 PROFILES = {name: load_scenario(name).scenario.profiles for name in builtin_scenarios()}
 QUICK = [name for name, profiles in PROFILES.items() if "quick" in profiles]
 SRND = [name for name, profiles in PROFILES.items() if "srnd" in profiles]
+AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
+"""Beds. One keeps two processors busy: two beds on them, and presses come seconds late and stalls look like delays."""
 REAL_TIMERS_AT_ONCE = 5
 """Beds. At real timers a run takes minutes, nearly all of them waiting."""
 
@@ -28,7 +31,7 @@ def performed(testbed: Testbed, profile: str, runs: Path, names: list[str], *, a
 @pytest.fixture(scope="module")
 def quick(request: pytest.FixtureRequest, testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> SideBySide:
     names = asked_for(request, "test_every_built_in_scenario_passes", "name")
-    return performed(testbed, "quick", tmp_path_factory.mktemp("quick"), names, at_once=2)
+    return performed(testbed, "quick", tmp_path_factory.mktemp("quick"), names, at_once=AT_ONCE)
 
 
 @pytest.fixture(scope="module")
