@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from testbed.captures import Captures
 from testbed.claims import Claim
 from testbed.compose_file import NIC_SUFFIX
 from testbed.engine import compose, containers, orphans, streams
+from testbed.engine.request_streams import RequestStreams
 from testbed.engine.role_streams import RoleStreams
 from testbed.errors import BedError, CleanupIncomplete, EngineError, NotReady, UsageError
 from testbed.faults.probing import ProbePlan
@@ -57,6 +57,7 @@ class Bed:
         self._goes_with_us = claim is not None
         self.ledger = Ledger(topology.bed, claim)
         self._roles = RoleStreams(lambda host: self._workload(host).id)
+        self._requests = RequestStreams(lambda host: self._workload(host).id)
         self.injector = Injector(
             lambda: self.topology,
             workload=lambda host: self._workload(host).id,
@@ -254,6 +255,7 @@ class Bed:
         """What could not be healed, in words."""
         problems = self.injector.close()
         self._roles.close()
+        self._requests.close()
         self.captures.stop_all()
         self._stop_following.set()
         return problems
@@ -308,15 +310,14 @@ class Bed:
 
     def ask(self, host: str, request: dict[str, Any]) -> dict[str, Any]:
         """Ask a role through its control socket."""
-        text = streams.exec_once(
-            self._workload(host).id,
-            ["python3", "-m", "testbed.roles.control", json.dumps(request)],
-            timeout_s=CONTROL_TIMEOUT_S,
-        )
-        reply: dict[str, Any] = json.loads(text)
+        reply = self._requests.ask(host, request, timeout_s=CONTROL_TIMEOUT_S)
         if "error" in reply:
             raise UsageError(f"{host}: {reply['error']}")
         return reply
+
+    def open_to(self, hosts: Iterable[str]) -> None:
+        """Their roles will be asked something, and punctually."""
+        self._requests.open(hosts)
 
     def ask_all(self, requests: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Ask several hosts at once: host -> request gives host -> reply."""

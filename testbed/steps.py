@@ -51,6 +51,7 @@ class Steps:
     def perform(self) -> None:
         """What the schedule says until it is over. What goes wrong in a thread ends it, once the other threads are done."""
         self._bed.injector.prepare([fault for fault in self._faults if fault])
+        self._bed.open_to(self._asked())
         self._began, self._began_s = time.monotonic(), time.time()
         self._bed.record("StepsStarted")
         with ThreadPoolExecutor(max_workers=2 * len(self._steps) + 1, thread_name_prefix="act") as pool:
@@ -61,6 +62,13 @@ class Steps:
                     break
                 self._listen()
         self._bed.record("StepsEnded")
+
+    def _asked(self) -> set[str]:
+        """Hosts whose roles some step asks for something."""
+        asked = {act.from_ for step in self._steps for act in (step.push, step.stream, step.reset) if act}
+        if any(step.press or step.browse or step.call or step.keys for step in self._steps):
+            asked |= {host.name for host in self._bed.topology.with_role(Role.PHONE) if host.phones}
+        return asked
 
     def _now_s(self) -> float:
         return time.monotonic() - self._began

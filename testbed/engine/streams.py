@@ -60,25 +60,35 @@ class ExecStream:
 
     def receive(self, timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, Any]:
         """The next reply; EngineError where none comes or the process reports an error."""
-        assert self._process.stdout is not None
-        line = read_line(self._process.stdout, timeout_s)
-        if not line:
-            state = "no reply" if line is None else "the stream ended"
-            raise EngineError(f"{state} within {timeout_s:g} s", command=" ".join(self._command))
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise EngineError(f"{reply['error']}", command=" ".join(self._command))
-        return reply
+        return self._welcome(self._reply(timeout_s))
 
     def ask(self, request: dict[str, Any], timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, Any]:
-        """Send a request, wait for its reply."""
+        """Send a request, wait for its reply; EngineError where it is an error."""
+        return self._welcome(self.exchange(request, timeout_s))
+
+    def exchange(self, request: dict[str, Any], timeout_s: float = REPLY_TIMEOUT_S) -> dict[str, Any]:
+        """Send a request, wait for its reply, whatever it says; EngineError where none comes."""
         assert self._process.stdin is not None
         with self._lock:
             try:
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
             except OSError as error:
                 raise EngineError(f"the stream is closed ({error})", command=" ".join(self._command)) from None
-            return self.receive(timeout_s)
+            return self._reply(timeout_s)
+
+    def _reply(self, timeout_s: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = read_line(self._process.stdout, timeout_s)
+        if not line:
+            state = "no reply" if line is None else "the stream ended"
+            raise EngineError(f"{state} within {timeout_s:g} s", command=" ".join(self._command))
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _welcome(self, reply: dict[str, Any]) -> dict[str, Any]:
+        if "error" in reply:
+            raise EngineError(f"{reply['error']}", command=" ".join(self._command))
+        return reply
 
     def ends_within(self, timeout_s: float) -> bool:
         """Whether the process is gone, by itself or with its container, or will be so by then."""

@@ -122,7 +122,7 @@ def hold(path: str) -> None:
         for fault_id in held:
             ask(path, json.dumps({"op": "heal", "id": fault_id}))
     except (OSError, ValueError) as error:
-        print(json.dumps({"error": f"{path}: {error}"}), flush=True)
+        print(json.dumps({"error": f"{path}: {error}", "ended": True}), flush=True)
         sys.exit(4)
 
 

@@ -28,10 +28,15 @@ class StandIn:
         self.facts = Facts(self.topology, Recorder())
         self.injector = self
         self.log: list[tuple[float, str, dict[str, Any]]] = []
+        self.open: set[str] = set()
         self._took_s, self._error = took_s or {}, error
 
     def prepare(self, faults: list[Fault]) -> None:
         pass
+
+    def open_to(self, hosts: set[str]) -> None:
+        assert not self.log or self.log[-1][1] == "StepsEnded", "what is opened when steps have begun comes late"
+        self.open = hosts
 
     def record(self, name: str, **data: Any) -> None:
         self.log.append((time.time(), name, data))
@@ -64,6 +69,27 @@ def test_a_stop_that_takes_long_keeps_nothing_else_from_its_time() -> None:
     [(cut_s, _, timing)] = [entry for entry in bed.log if entry[1] == "cut injected"]
     assert timing["scheduled_s"] == pytest.approx(began_s + 0.06, abs=0.005)
     assert 0 <= cut_s - timing["scheduled_s"] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("steps", "hosts"),
+    [
+        ("- press: [services]\n", {"phones-1", "phones-2"}),
+        ("- browse: {service: text, interval: 1s, for: 20ms}\n", {"phones-1", "phones-2"}),
+        (
+            "- {at: 1s, press: [idle], phones: [SEP020000000001]}\n- reset: {from: ccm-1, phones: all}\n",
+            {"phones-1", "phones-2", "ccm-1"},
+        ),
+        ("- push: {from: web-1, urls: 'Play:a'}\n", {"web-1"}),
+        ("- inject: {cut: slb}\n  for: 10ms\n", set()),
+    ],
+)
+def test_whoever_is_to_be_asked_is_opened_to_before_the_steps_begin(steps: str, hosts: set[str]) -> None:
+    bed = StandIn()
+    bed.ask = lambda host, request: {"results": []}  # type: ignore[attr-defined]
+    bed.ask_all = lambda requests: {}  # type: ignore[attr-defined]
+    bed.perform(steps)
+    assert bed.open == hosts
 
 
 def test_what_goes_wrong_in_an_act_ends_the_steps() -> None:
