@@ -81,13 +81,13 @@ class Recorder:
                 self._file = None
 
     def _apply(self, event: Event) -> None:
-        phone = event.get("phone")
+        phone, at = _word(event, "phone"), _word(event, "at")
         if event.name in STANDING:
-            self._standing[event.name, str(phone or event.host)] = event
-        if event.name == "Registered" and phone:
-            self.registered[phone] = event["at"]
+            self._standing[event.name, phone or event.host] = event
+        if event.name == "Registered" and phone and at:
+            self.registered[phone] = at
         elif event.name in ("CallControlLost", "Unregistered") and phone:
-            if self.registered.get(phone) == event.get("at"):
+            if self.registered.get(phone) == at:
                 del self.registered[phone]
                 self._standing.pop(("Registered", phone), None)
         elif event.name == "CallConnected" and phone:
@@ -95,12 +95,18 @@ class Recorder:
         elif event.name == "CallEnded" and phone:
             self.talking.discard(phone)
             self.hung_up[phone] = event.time_s
-        elif event.name == "UrlAnswered" and event.get("served_by"):
-            self.last_served[event["served_by"]] = event.time_s
+        elif event.name == "UrlAnswered" and (served_by := _word(event, "served_by")):
+            self.last_served[served_by] = event.time_s
         elif event.name == "RoleStarted":
             self.started[event.host] = self.started.get(event.host, 0) + 1
         elif event.name == "LogUnreadable":
-            self.unreadable[event.host] = str(event["error"])
+            self.unreadable[event.host] = _word(event, "error")
+
+
+def _word(event: Event, key: str) -> str:
+    """A particular that is a word; any program in a bed may print an event of any name with anything in it."""
+    value = event.get(key)
+    return value if isinstance(value, str) else ""
 
 
 @dataclass(slots=True)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 import select
+import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +28,10 @@ REPLY_TIMEOUT_S = 15.0
 DOCKER = "docker"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 """What a line of a log begins with (RFC 3339, UTC)."""
+AGAIN_S = 0.25
+"""Between two attempts at a log that has come to an end."""
+MAX_REFUSALS = 20
+"""In a row, before a log counts as one that the engine does not give."""
 
 
 def read_line(stream: IO[bytes], timeout_s: float) -> bytes | None:
@@ -201,50 +207,80 @@ def follow_log(
 ) -> threading.Thread:
     """Deliver (time_s, line) of a container's log from its start, through restarts of the container, until stop or its removal.
 
-    Where the engine cannot read the log (its disk is full, say) it writes so in place of a line; ``lost`` gets those words, once.
+    Where lines are missing (the engine cannot read the log, since its disk is full, say) ``lost`` is told why, once.
     """
-    thread = threading.Thread(
-        target=_follow, args=(container_id, deliver, lost, stop), name=f"log {container_id[:12]}", daemon=True
-    )
+    follower = _Follower(container_id, deliver, lost, stop)
+    thread = threading.Thread(target=follower.run, name=f"log {container_id[:12]}", daemon=True)
     thread.start()
     return thread
 
 
-def _follow(
-    container_id: str, deliver: Callable[[float, str], None], lost: Callable[[str], None], stop: threading.Event
-) -> None:
-    last = ""
-    is_whole = True
-    while not stop.is_set():
-        try:
-            client = connect()
-        except EngineError:
-            # The engine is being started again, or the bed breaks: whoever asks it next says so.
-            stop.wait(1)
-            continue
-        try:
-            since = max(0, int(_epoch_s(last))) if last else None
-            for stamp, line in _stamped(
-                client.api.logs(container_id, stream=True, follow=True, timestamps=True, since=since)
-            ):
-                if not STAMP.fullmatch(stamp):
-                    if is_whole:
-                        is_whole = False
-                        lost(f"{stamp} {line}".strip())
-                elif stamp > last:
-                    last = stamp
-                    deliver(_epoch_s(stamp), line)
-                if stop.is_set():
-                    return
-        except NotFound:
-            return
-        except (APIError, DockerException, requests.RequestException, OSError):
-            if stop.is_set():
+class _Follower:
+    """Follows one log; whatever comes, it goes on or tells."""
+
+    def __init__(
+        self,
+        container_id: str,
+        deliver: Callable[[float, str], None],
+        lost: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        self._container_id, self._deliver, self._lost, self._stop = container_id, deliver, lost, stop
+        self._last = ""
+        """Stamp of the last line delivered; of one width, so that they compare as texts."""
+        self._refusals = 0
+        self._is_whole = True
+
+    def run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                client = connect()
+            except EngineError:
+                # The engine is being started again, or the bed breaks: whoever asks it next says so.
+                self._stop.wait(1)
+                continue
+            try:
+                since = max(0, int(_epoch_s(self._last) or 0)) if self._last else None
+                for stamp, line in _stamped(
+                    client.api.logs(self._container_id, stream=True, follow=True, timestamps=True, since=since)
+                ):
+                    self._take(stamp, line)
+                    if self._stop.is_set():
+                        return
+            except NotFound:
                 return
-        finally:
-            client.close()
-        # The container has ended; it may be started again.
-        stop.wait(0.25)
+            except APIError as error:
+                self._note_refusal(error)
+            except (DockerException, requests.RequestException, OSError, struct.error):
+                # The stream broke off, maybe in the middle of a frame: it is read again from the last line.
+                pass
+            finally:
+                client.close()
+            # The container has ended; it may be started again.
+            self._stop.wait(AGAIN_S)
+
+    def _take(self, stamp: str, line: str) -> None:
+        self._refusals = 0
+        time_s = _epoch_s(stamp)
+        if time_s is None:
+            self._tell(f"{stamp} {line}".strip())
+        elif stamp > self._last:
+            self._last = stamp
+            try:
+                self._deliver(time_s, line)
+            except (LookupError, TypeError, ValueError) as error:
+                self._tell(f"{type(error).__name__}: {error}: {line}")
+
+    def _note_refusal(self, error: APIError) -> None:
+        """A container that is being removed has no log any more (409), and any engine may refuse once."""
+        self._refusals += error.status_code != HTTPStatus.CONFLICT
+        if self._refusals == MAX_REFUSALS:
+            self._tell(str(error.explanation or error))
+
+    def _tell(self, reason: str) -> None:
+        if self._is_whole:
+            self._is_whole = False
+            self._lost(reason)
 
 
 def _stamped(chunks: Iterator[bytes]) -> Iterator[tuple[str, str]]:
@@ -257,9 +293,14 @@ def _stamped(chunks: Iterator[bytes]) -> Iterator[tuple[str, str]]:
             yield stamp, text.rstrip("\r")
 
 
-def _epoch_s(stamp: str) -> float:
-    """Seconds since the epoch of ``2026-01-02T03:04:05.123456789Z`` (as many digits as Docker wrote)."""
+def _epoch_s(stamp: str) -> float | None:
+    """Seconds since the epoch of ``2026-01-02T03:04:05.123456789Z`` (as many digits as Docker wrote); None of anything else."""
     from datetime import datetime
 
+    if not STAMP.fullmatch(stamp):
+        return None
     whole, _, fraction = stamp.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")
+    try:
+        return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")
+    except ValueError:
+        return None

@@ -10,7 +10,7 @@ in the same order, wherever the other one is registered. A transfer may leave a 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from testbed.errors import PeerProtocolError
@@ -71,7 +71,9 @@ class Across:
     def __init__(self, exchange: Exchange, interval_s: float) -> None:
         self._exchange, self._interval_s = exchange, interval_s
         self.links: dict[int, Link] = {}
-        self.directory = Directory(lambda number: number in exchange.numbers)
+        self.directory = Directory()
+        self.realtime_offset_s = 0.0
+        """What is to be added to ``now`` for seconds since 1970: call controls compare when a phone registered where."""
         self.is_mute = False
         self._calls = itertools.count(1)
         self._awake_at = 0.0
@@ -90,7 +92,7 @@ class Across:
         for older in [number for number, one in self.links.items() if one.address == address]:
             self._close(older, now)
         self.links[link] = Link(address, now, dialled=dialled)
-        self._tell_numbers([link], self._exchange.numbers, is_news=False)
+        self._tell_numbers([link], list(self.directory.here()))
         self.tick(now)
 
     def receive(self, link: int, data: bytes, now: float) -> None:
@@ -160,12 +162,12 @@ class Across:
 
     # -- what the exchange tells
 
-    def plugged(self, numbers: Iterable[str]) -> None:
+    def plugged(self, numbers: Iterable[str], now: float) -> None:
         """They registered here."""
-        own = list(numbers)
-        for number in own:
-            self.directory.came(number)
-        self._tell_numbers(self.links, own, is_news=True)
+        own = [(number, now + self.realtime_offset_s) for number in numbers]
+        for number, since_s in own:
+            self.directory.came(number, since_s)
+        self._tell_numbers(self.links, own)
 
     def unplugged(self, numbers: list[str]) -> None:
         """They are registered here no longer."""
@@ -211,8 +213,8 @@ class Across:
         """That it came is all that counts."""
 
     def on_registered(self, link: int, message: Registered, _now: float) -> None:
-        for number in message.numbers:
-            self.directory.claim(number, link, is_news=message.is_news)
+        for number, since_ms in zip(message.numbers, message.since_ms, strict=True):
+            self.directory.claim(number, link, since_ms / 1000)
         if len(self.directory) > MAX_NUMBERS:
             raise PeerProtocolError(f"more than {MAX_NUMBERS} numbers")
 
@@ -267,11 +269,10 @@ class Across:
         self._closes.append(link)
         self.lost(link, now)
 
-    def _tell_numbers(self, links: Iterable[int], numbers: Iterable[str], *, is_news: bool) -> None:
-        own = list(numbers)
+    def _tell_numbers(self, links: Iterable[int], own: Sequence[tuple[str, float]]) -> None:
         for link, start in itertools.product(list(links), range(0, len(own), NUMBERS_A_LINE)):
-            some = tuple(own[start : start + NUMBERS_A_LINE])
-            self._send(link, Registered(numbers=some, is_news=is_news))
+            numbers, since_s = zip(*own[start : start + NUMBERS_A_LINE], strict=True)
+            self._send(link, Registered(numbers=numbers, since_ms=tuple(round(1000 * each) for each in since_s)))
 
     def _send(self, link: int, message: ClusterMessage) -> None:
         if not self.is_mute:

@@ -72,7 +72,7 @@ class CallControl:
 
     def set_clock(self, now: float, realtime_s: float) -> None:
         """What time it is where phones are told the time."""
-        self._realtime_offset_s = realtime_s - now
+        self._realtime_offset_s = self.exchange.across.realtime_offset_s = realtime_s - now
 
     def connected(self, peer: int, address: str, now: float) -> None:
         """A connection was accepted."""
@@ -208,7 +208,7 @@ class CallControl:
         session.interval_s = self.profile.keepalive_s
         self._watch_for_silence(session)
         self.registered[name] = session
-        self.exchange.plug(name, numbers_of(name, self.lines))
+        self.exchange.plug(name, numbers_of(name, self.lines), now)
         self._say(
             session,
             RegisterAck(

@@ -20,9 +20,11 @@ from testbed.errors import PeerProtocolError
 from testbed.sccp.leg import LegInput
 
 MAX_LINE_BYTES = 4096
-NUMBERS_A_LINE = 100
-"""Of at most 24 digits each: they fit into a line."""
+NUMBERS_A_LINE = 90
+"""Of at most 24 digits each, with a time of at most 16: they fit into a line."""
 MAX_U32 = 0xFFFFFFFF
+MAX_MS = 1 << 53
+"""The largest whole number that every reader of JSON keeps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +39,11 @@ class Here:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registered:
-    """Directory numbers of phones at the sender. ``is_news``: they registered just now; else they may be at the receiver meanwhile."""
+    """Directory numbers of phones at the sender, and since when each is there, in milliseconds since 1970: of two call controls that
+    have a number, it is where it registered later."""
 
     numbers: tuple[str, ...]
-    is_news: bool
+    since_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +140,8 @@ def decode(line: bytes) -> ClusterMessage:
     if names != set(found):
         raise PeerProtocolError(f"{_NAMES[kind]} has the fields {', '.join(sorted(names)) or '(none)'}")
     message: ClusterMessage = kind(**{name: _FIELDS[name](value) for name, value in found.items()})
+    if isinstance(message, Registered) and len(message.numbers) != len(message.since_ms):
+        raise PeerProtocolError(f"{len(message.numbers)} numbers, {len(message.since_ms)} times")
     return message
 
 
@@ -188,10 +193,10 @@ def _numbers(value: object) -> tuple[str, ...]:
     return tuple(_text(one, _NUMBER) for one in value)
 
 
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise PeerProtocolError("true or false is needed")
-    return value
+def _times(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) > NUMBERS_A_LINE:
+        raise PeerProtocolError(f"at most {NUMBERS_A_LINE} times are needed")
+    return tuple(_whole(one, 0, MAX_MS) for one in value)
 
 
 def _address(value: object) -> str:
@@ -211,7 +216,7 @@ def _happening(value: object) -> str:
 _FIELDS: Final[Mapping[str, Callable[[object], Any]]] = MappingProxyType(
     {
         "numbers": _numbers,
-        "is_news": _truth,
+        "since_ms": _times,
         "call": lambda value: _whole(value, 0, MAX_U32),
         "called": lambda value: _text(value, _NUMBER),
         "device": lambda value: _text(value, _DEVICE),

@@ -1,64 +1,65 @@
 """Where numbers are registered, as far as the call controls of a bed have told each other. Pure.
 
-A number is where it registered last. After a partition more than one call control may say that it is there: the older of them has not
-noticed yet that its phone went away. What is told as news is newer than all that is known; what is told when a link comes up is older.
+After a partition, or while one of them has not noticed yet that a phone went away, several call controls have a number. It is where it
+registered last, in whatever order they tell of it: each says since when it has the number, in seconds since 1970.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 
 class Directory:
-    """Number -> link to the call control where it is. ``is_here`` says which numbers are registered at this one."""
+    """Number -> link to the call control where it is. Whoever owns it names the links, and never gives a name again."""
 
-    def __init__(self, is_here: Callable[[str], bool]) -> None:
-        self._is_here = is_here
+    def __init__(self) -> None:
         self.places: dict[str, int] = {}
-        """Where it registered last. Not of numbers that are here, as far as is known."""
-        self._claims: dict[str, list[int]] = {}
-        """All links whose call controls say that they have it, the newest last."""
+        """Where it registered last, of those that are not here."""
+        self._here: dict[str, float] = {}
+        self._claims: dict[str, dict[int, float]] = {}
+        """By number: link -> since when the call control behind it has it."""
 
     def __len__(self) -> int:
         """How many numbers other call controls say that they have."""
         return len(self._claims)
 
-    def claim(self, number: str, link: int, *, is_news: bool) -> None:
+    def here(self) -> Iterator[tuple[str, float]]:
+        """Numbers that are registered at this call control, and since when."""
+        return iter(self._here.items())
+
+    def came(self, number: str, since_s: float) -> None:
+        """It registered here."""
+        self._here[number] = since_s
+        self._settle(number)
+
+    def gone(self, number: str) -> None:
+        """It is here no longer."""
+        self._here.pop(number, None)
+        self._settle(number)
+
+    def claim(self, number: str, link: int, since_s: float) -> None:
         """The call control behind this link has it."""
-        claims = self._claims.setdefault(number, [])
-        if is_news:
-            if link in claims:
-                claims.remove(link)
-            claims.append(link)
-            self.places[number] = link
-            return
-        if link not in claims:
-            claims.insert(0, link)
-        if number not in self.places and not self._is_here(number):
-            self.places[number] = link
+        self._claims.setdefault(number, {})[link] = since_s
+        self._settle(number)
 
     def withdraw(self, number: str, link: int) -> None:
-        """It is at that call control no longer: it is where one says so that has it still."""
-        claims = self._claims.get(number, [])
-        if link not in claims:
-            return
-        claims.remove(link)
+        """That call control has it no longer."""
+        claims = self._claims.get(number, {})
+        claims.pop(link, None)
         if not claims:
-            del self._claims[number]
-        if self.places.get(number) == link:
-            del self.places[number]
-            self.gone(number)
+            self._claims.pop(number, None)
+        self._settle(number)
 
     def lost(self, link: int) -> None:
         """Nothing of what that call control said counts any more."""
         for number in [number for number, claims in self._claims.items() if link in claims]:
             self.withdraw(number, link)
 
-    def came(self, number: str) -> None:
-        """It registered here."""
-        self.places.pop(number, None)
-
-    def gone(self, number: str) -> None:
-        """It is here no longer, or not where it was: what counts is who says last that it is there."""
-        if number in self._claims and not self._is_here(number):
-            self.places[number] = self._claims[number][-1]
+    def _settle(self, number: str) -> None:
+        """One's own word counts where two are of the same instant."""
+        claims = self._claims.get(number, {})
+        newest = max(claims, key=lambda link: (claims[link], link), default=None)
+        if newest is None or self._here.get(number, -1.0) >= claims[newest]:
+            self.places.pop(number, None)
+        else:
+            self.places[number] = newest

@@ -53,12 +53,12 @@ class Exchange:
 
     # -- what the call control tells
 
-    def plug(self, device_name: str, numbers: dict[int, str]) -> None:
+    def plug(self, device_name: str, numbers: dict[int, str], now: float) -> None:
         """A phone registered; its numbers by line, from 1."""
         self._lines[device_name] = numbers
         for line, number in numbers.items():
             self.numbers[number] = (device_name, line)
-        self.across.plugged(numbers.values())
+        self.across.plugged(numbers.values(), now)
 
     def unplug(self, device_name: str, now: float) -> None:
         """It is registered no longer."""

@@ -119,8 +119,8 @@ def _scenario_name(test: str) -> str:
 
 
 def _is_at_rest(bed: Bed) -> bool:
-    """Whether the next test can have it: all hosts run, all phones at their primary."""
+    """Whether the next test can have it: all hosts run and are heard, all phones are at their primary."""
     try:
-        return set(bed.states().values()) == {"running"} and bed.facts.holds("returned")
+        return not bed.recorder.unreadable and set(bed.states().values()) == {"running"} and bed.facts.holds("returned")
     except BedError:
         return False

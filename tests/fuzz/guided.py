@@ -47,25 +47,42 @@ def guided(name: str, seconds: int) -> None:
     atheris.Fuzz()
 
 
+def kept(name: str) -> set[Path]:
+    """Inputs that broke it."""
+    return set(FOLDER.glob(f"{name}-*"))
+
+
+def guided_apart(name: str, seconds: int) -> str:
+    """The same in a process of its own; what went wrong, in words."""
+    before = kept(name)
+    command = [sys.executable, "-m", "fuzz.guided", "--target", name, "--seconds", str(seconds)]
+    status = subprocess.run(command, check=False).returncode
+    if not status:
+        return ""
+    found = sorted(kept(name) - before)
+    again = "".join(f"\n  again: make fuzz FUZZ='--target {name} --file {file}'" for file in found)
+    return f"{name} broke{again}" if found else f"{name} ended with status {status}, and kept no input"
+
+
 def main() -> int:
     """Parse, and run; exit status 1 where an input broke a target."""
     parser = argparse.ArgumentParser(prog="make fuzz-guided", description=__doc__)
     parser.add_argument("--seconds", type=int, default=300, help="how long in all (300)")
     parser.add_argument("--target", choices=sorted(TARGETS), help="one of them only")
     options = parser.parse_args()
+    # libFuzzer takes 0 for without end.
+    if options.seconds < 1:
+        parser.error("--seconds: at least 1")
     if options.target:
         guided(options.target, options.seconds)
-    broken = []
+        return 0
+    problems = []
     for name in sorted(TARGETS):
         click.echo(f"-- {name}")
-        share = str(max(1, options.seconds // len(TARGETS)))
-        if subprocess.run(
-            [sys.executable, "-m", "fuzz.guided", "--target", name, "--seconds", share], check=False
-        ).returncode:
-            broken.append(name)
-    for name in broken:
-        click.echo(f"{name} broke: its input is in {FOLDER}; again: make fuzz FUZZ='--target {name} --file FILE'")
-    return 1 if broken else 0
+        problems.append(guided_apart(name, max(1, options.seconds // len(TARGETS))))
+    for problem in filter(None, problems):
+        click.echo(problem)
+    return 1 if any(problems) else 0
 
 
 if __name__ == "__main__":

@@ -4,14 +4,18 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from recordings import bed
 from test_topology import topology
 
+from testbed.bed import Bed
 from testbed.faults import fault_of
 from testbed.history import Event
 from testbed.live import Facts, Recorder
+from testbed.suite.beds import _is_at_rest
 from testbed.topology import Host, Link, Role, Topology
 
 PHONES = topology(2).phones
@@ -219,3 +223,42 @@ def test_an_event_that_cannot_be_written_is_told_to_whoever_adds_the_next_one_ev
     recorder.add(event("UrlAnswered"))
     recorder.close()
     assert "UrlAnswered" in (tmp_path / "another.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"phone": PHONES[0]},
+        {"phone": PHONES[0], "at": None},
+        {"phone": [PHONES[0]], "at": "ccm-1"},
+        {"phone": {}, "at": {}},
+        {"served_by": {}},
+        {"error": 7},
+        {},
+    ],
+)
+def test_whatever_a_program_prints_as_an_event_is_taken_and_breaks_nothing(data: dict[str, object]):
+    """Programs of others print events too."""
+    recorder = Recorder()
+    for name in (
+        "Registered",
+        "CallControlLost",
+        "CallConnected",
+        "CallEnded",
+        "UrlAnswered",
+        "RoleStarted",
+        "LogUnreadable",
+    ):
+        recorder.add(Event(time_s=1.0, host="own", name=name, data=data))
+    assert not recorder.registered
+    assert not recorder.last_served
+
+
+def test_a_bed_of_which_something_was_not_heard_is_not_handed_on():
+    recorder = Recorder()
+    bed = SimpleNamespace(
+        recorder=recorder, states=lambda: {"ccm-1": "running"}, facts=SimpleNamespace(holds=lambda fact: True)
+    )
+    assert _is_at_rest(cast(Bed, bed))
+    recorder.add(Event(time_s=1.0, host="ccm-1", name="LogUnreadable", data={"error": "a full disk"}))
+    assert not _is_at_rest(cast(Bed, bed))

@@ -165,7 +165,7 @@ def test_a_number_that_is_nobodys_anywhere_is_unknown():
 def test_a_number_that_went_away_while_the_call_was_under_way_is_unknown():
     pair = apart()
     across_first = pair.controls[0].exchange.across
-    across_first.directory.claim("1009", across_first.places["1002"], is_news=True)
+    across_first.directory.claim("1009", across_first.places["1002"], pair.now)
     pair.phones[0].calls.call("1009", pair.now)
     pair.run_for(0.5)
     causes = [e.data["cause"] for _, e in pair.control_events if e.name == "CallNotRouted"]

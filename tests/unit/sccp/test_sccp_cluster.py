@@ -15,6 +15,7 @@ from testbed.sccp.across import MAX_NUMBERS, Across
 from testbed.sccp.cluster import (
     HAPPENINGS,
     MAX_LINE_BYTES,
+    MAX_MS,
     NUMBERS_A_LINE,
     Ask,
     Gone,
@@ -35,8 +36,8 @@ LINES = [
     (Ask(), b'{"kind":"ask"}\n'),
     (Here(), b'{"kind":"here"}\n'),
     (
-        Registered(numbers=("1001", "71001"), is_news=True),
-        b'{"kind":"registered","numbers":["1001","71001"],"is_news":true}\n',
+        Registered(numbers=("1001", "71001"), since_ms=(1_800_000_000_123, 0)),
+        b'{"kind":"registered","numbers":["1001","71001"],"since_ms":[1800000000123,0]}\n',
     ),
     (Gone(numbers=("1001",)), b'{"kind":"gone","numbers":["1001"]}\n'),
     (
@@ -78,7 +79,11 @@ def test_each_message_has_one_line(message, line):
         b'{"kind":"gone","numbers":[1001]}',
         b'{"kind":"gone","numbers":["10a1"]}',
         b'{"kind":"gone","numbers":[""]}',
-        b'{"kind":"registered","numbers":[],"is_news":1}',
+        b'{"kind":"registered","numbers":[],"since_ms":1}',
+        b'{"kind":"registered","numbers":["1001"],"since_ms":[]}',
+        b'{"kind":"registered","numbers":["1001"],"since_ms":[1.5]}',
+        b'{"kind":"registered","numbers":["1001"],"since_ms":[-1]}',
+        b'{"kind":"registered","numbers":["1001"],"since_ms":[9007199254740993]}',
         b'{"kind":"media","call":3,"address":"172.26.16","port":20480}',
         b'{"kind":"media","call":3,"address":"172.26.16.1","port":0}',
         b'{"kind":"media","call":3,"address":"172.26.16.1","port":65536}',
@@ -99,7 +104,7 @@ def test_any_other_line_is_the_senders_fault(line):
 
 def test_the_longest_line_fits():
     numbers = ("9" * 24,) * NUMBERS_A_LINE
-    assert len(encode(Registered(numbers=numbers, is_news=False))) <= MAX_LINE_BYTES
+    assert len(encode(Registered(numbers=numbers, since_ms=(MAX_MS,) * NUMBERS_A_LINE))) <= MAX_LINE_BYTES
 
 
 def test_a_line_without_an_end_is_not_collected_for_ever():
@@ -130,7 +135,9 @@ WORDS = st.sampled_from(["1001", "1002", "1003", "9"])
 MESSAGES = st.one_of(
     st.builds(Ask),
     st.builds(Here),
-    st.builds(Registered, numbers=st.lists(WORDS, max_size=3).map(tuple), is_news=st.booleans()),
+    st.lists(st.tuples(WORDS, st.integers(0, MAX_MS)), max_size=3).map(
+        lambda own: Registered(numbers=tuple(n for n, _ in own), since_ms=tuple(ms for _, ms in own))
+    ),
     st.builds(Gone, numbers=st.lists(WORDS, max_size=3).map(tuple)),
     st.builds(Setup, call=CALLS, called=WORDS, device=st.just("SEP-X"), number=WORDS, reference=CALLS),
     st.builds(
@@ -159,8 +166,8 @@ class Board:
 
 def linked() -> tuple[Exchange, Across]:
     exchange = Exchange(Board(), 1.0)
-    exchange.plug("SEP-A", {1: "1001"})
-    exchange.plug("SEP-B", {1: "1002"})
+    exchange.plug("SEP-A", {1: "1001"}, 0.0)
+    exchange.plug("SEP-B", {1: "1002"}, 0.0)
     exchange.across.linked(1, "172.26.1.101", 0.0, dialled=True)
     exchange.across.to_send()
     return exchange, exchange.across
@@ -203,7 +210,7 @@ def test_messages_in_any_order_leave_legs_that_are_each_others_and_nothing_once_
         across.receive(1, encode(message), now)
         if act == "lose A":
             exchange.unplug("SEP-A", now)
-            exchange.plug("SEP-A", {1: "1001"})
+            exchange.plug("SEP-A", {1: "1001"}, now)
         elif act == "lose link":
             across.lost(1, now)
         elif act:
@@ -224,33 +231,57 @@ def test_a_call_that_is_not_the_senders_to_begin_closes_the_link(call):
     assert across.to_close() == [1]
 
 
-def test_numbers_that_are_here_stay_here_unless_the_news_is_newer():
-    _, across = linked()
-    across.receive(1, encode(Registered(numbers=("1001", "1003"), is_news=False)), 0.1)
+def registered(*numbers: str, since_s: float) -> bytes:
+    return encode(Registered(numbers=numbers, since_ms=(round(1000 * since_s),) * len(numbers)))
+
+
+def test_numbers_that_are_here_stay_here_unless_they_registered_elsewhere_later():
+    """``linked`` has 1001 and 1002 here since 0 s."""
+    exchange, across = linked()
+    exchange.plug("SEP-A", {1: "1001"}, 5.0)
+    across.receive(1, registered("1001", "1003", since_s=4.0), 6.0)
     assert set(across.places) == {"1003"}
-    across.receive(1, encode(Registered(numbers=("1001",), is_news=True)), 0.2)
+    across.receive(1, registered("1001", since_s=7.0), 7.0)
     assert set(across.places) == {"1001", "1003"}
-    across.receive(1, encode(Gone(numbers=("1001", "1002"))), 0.3)
+    across.receive(1, encode(Gone(numbers=("1001", "1002"))), 8.0)
     assert set(across.places) == {"1003"}
 
 
 def test_a_number_that_two_call_controls_have_is_the_others_once_it_is_here_no_longer():
-    """After a freeze of ours: phones have re-homed, and we do not know it yet when we hear where they are."""
     exchange, across = linked()
-    across.receive(1, encode(Registered(numbers=("1001",), is_news=False)), 0.1)
-    exchange.unplug("SEP-A", 0.2)
+    exchange.plug("SEP-A", {1: "1001"}, 5.0)
+    across.receive(1, registered("1001", since_s=4.0), 6.0)
+    exchange.unplug("SEP-A", 7.0)
     assert set(across.places) == {"1001"}
-    exchange.plug("SEP-A", {1: "1001"})
+    exchange.plug("SEP-A", {1: "1001"}, 8.0)
     assert not across.places
-    across.receive(1, encode(Gone(numbers=("1001",))), 0.3)
-    exchange.unplug("SEP-A", 0.4)
+    across.receive(1, encode(Gone(numbers=("1001",))), 9.0)
+    exchange.unplug("SEP-A", 10.0)
     assert not across.places
+
+
+def test_after_a_freeze_of_ours_phones_are_where_they_went_though_we_think_them_here():
+    """They have re-homed meanwhile, and we hear so before we notice that they are silent."""
+    _, across = linked()
+    across.receive(1, registered("1001", since_s=60.0), 90.0)
+    assert set(across.places) == {"1001"}
+
+
+def test_what_is_told_is_since_when_by_the_clock_of_the_world():
+    exchange, across = linked()
+    across.realtime_offset_s = 1_800_000_000.0
+    exchange.plug("SEP-C", {1: "1003"}, 2.5)
+    told = [data for _, data in across.to_send()]
+    assert told == [encode(Registered(numbers=("1003",), since_ms=(1_800_000_002_500,)))]
+    across.linked(2, "172.26.1.102", 9.0, dialled=True)
+    told = [data for link, data in across.to_send() if link == 2]
+    assert encode(Registered(numbers=("1001", "1002", "1003"), since_ms=(0, 0, 1_800_000_002_500))) in told
 
 
 def test_numbers_without_end_close_the_link():
     _, across = linked()
     for start in range(1_000_000, 1_000_000 + MAX_NUMBERS + 1, NUMBERS_A_LINE):
         numbers = tuple(map(str, range(start, start + NUMBERS_A_LINE)))
-        across.receive(1, encode(Registered(numbers=numbers, is_news=True)), 0.1)
+        across.receive(1, registered(*numbers, since_s=0.1), 0.1)
     assert across.to_close() == [1]
     assert not across.places

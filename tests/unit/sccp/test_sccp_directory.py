@@ -2,102 +2,78 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.sccp.directory import Directory
 
+HERE = 1
 
-class Known:
-    """A directory, and the numbers that are here."""
 
-    def __init__(self) -> None:
-        self.here: set[str] = set()
-        self.directory = Directory(self.here.__contains__)
-
-    def act(self, what: str, number: str, link: int) -> None:
-        if what == "came":
-            self.here.add(number)
-            self.directory.came(number)
-        elif what == "gone" and number in self.here:
-            self.here.discard(number)
-            self.directory.gone(number)
-        elif what == "news":
-            self.directory.claim(number, link, is_news=True)
-        elif what == "old":
-            self.directory.claim(number, link, is_news=False)
-        elif what == "withdrawn":
-            self.directory.withdraw(number, link)
-        elif what == "lost":
-            self.directory.lost(link)
-
-    @property
-    def place(self) -> int | None:
-        return self.directory.places.get("1001")
+def directory_of(acts: str) -> Directory:
+    """``here 5`` came here at 5 s, ``2 at 5`` is behind link 2 since 5 s, ``not 2`` there no longer, ``not 1`` not here, ``lost 2``."""
+    directory = Directory()
+    for act in acts.split(", "):
+        match act.split():
+            case ["here", since]:
+                directory.came("1001", float(since))
+            case ["not", "1"]:
+                directory.gone("1001")
+            case ["not", link]:
+                directory.withdraw("1001", int(link))
+            case ["lost", link]:
+                directory.lost(int(link))
+            case [link, "at", since]:
+                directory.claim("1001", int(link), float(since))
+            case other:
+                raise AssertionError(other)
+    return directory
 
 
 @pytest.mark.parametrize(
     ("acts", "place"),
     [
-        ("news 2", 2),
-        ("news 2, news 3", 3),
-        ("news 2, news 3, news 2", 2),
-        ("old 2, old 3", 2),
-        # A partition heals: what its other side still believes is older than what is known.
-        ("news 3, old 2", 3),
-        ("news 3, old 2, withdrawn 3", 2),
-        ("news 3, old 2, lost 3", 2),
-        ("news 3, old 2, withdrawn 2", 3),
-        ("news 2, news 3, old 2, withdrawn 3", 2),
-        ("old 2, old 3, old 4, withdrawn 2", 3),
-        ("news 2, news 3, news 4, withdrawn 3, lost 4", 2),
-        ("news 2, withdrawn 2", None),
-        ("news 2, withdrawn 3", 2),
-        # Here: nowhere else, until there are news of it, or it is gone.
-        ("news 2, came", None),
-        ("news 2, came, gone", 2),
-        ("came, old 2", None),
-        ("came, news 2", 2),
-        ("came, news 2, news 3, withdrawn 3", None),
-        ("came, news 2, news 3, withdrawn 3, gone", 2),
-        ("came, old 2, news 3, gone", 3),
-        ("came, old 2, lost 2, gone", None),
-        ("news 3, old 2, came, gone", 3),
+        ("2 at 5", 2),
+        ("2 at 5, 3 at 6", 3),
+        ("3 at 6, 2 at 5", 3),
+        ("2 at 5, 3 at 6, not 3", 2),
+        ("2 at 5, 3 at 6, not 2", 3),
+        ("2 at 5, 3 at 6, lost 3", 2),
+        # A connection that flaps tells again what it has told.
+        ("2 at 5, 3 at 6, lost 3, 4 at 6", 4),
+        ("2 at 5, 3 at 6, lost 3, 3 at 6", 3),
+        ("2 at 5, 2 at 7, 3 at 6", 2),
+        ("2 at 5, not 2", None),
+        ("2 at 5, not 3", 2),
+        ("here 5, 2 at 4", None),
+        ("here 5, 2 at 6", 2),
+        ("here 5, 2 at 5", None),
+        ("here 5, 2 at 6, not 2", None),
+        ("here 5, 2 at 4, not 1", 2),
+        ("2 at 4, here 5, 3 at 6, lost 3, not 1", 2),
+        ("here 5, not 1", None),
+        ("2 at 0", 2),
     ],
 )
 def test_a_number_is_where_it_registered_last_of_all_who_have_it(acts: str, place: int | None) -> None:
-    known = Known()
-    for act in acts.split(", "):
-        what, _, link = act.partition(" ")
-        known.act(what, "1001", int(link or 0))
-    assert known.place == place
+    assert directory_of(acts).places.get("1001") == place
 
 
-ACTS = st.tuples(
-    st.sampled_from(["came", "gone", "news", "old", "withdrawn", "lost"]),
-    st.sampled_from(["1001", "1002"]),
-    st.integers(2, 4),
-)
+TOLD = st.dictionaries(st.integers(HERE, 5), st.integers(0, 9), max_size=5)
 
 
-@given(st.lists(ACTS, max_size=30))
-def test_whatever_is_told_in_any_order(acts: list[tuple[str, str, int]]) -> None:
-    known = Known()
-    claims: dict[str, set[int]] = {"1001": set(), "1002": set()}
-    for what, number, link in acts:
-        known.act(what, number, link)
-        if what in ("news", "old"):
-            claims[number].add(link)
-        elif what == "withdrawn":
-            claims[number].discard(link)
-        for each in claims.values() if what == "lost" else ():
-            each.discard(link)
-        if what == "news":
-            assert known.directory.places[number] == link
-        assert len(known.directory) == sum(1 for each in claims.values() if each)
-        for one, links in claims.items():
-            place = known.directory.places.get(one)
-            assert place in links if place is not None else one in known.here or not links
-            if what == "came" and one == number:
-                assert place is None
+@given(TOLD, st.sets(st.integers(HERE, 5)))
+def test_the_order_in_which_it_is_told_does_not_matter(told: dict[int, int], over: set[int]) -> None:
+    """``told``: since when each has it, this one too; those in ``over`` have it no longer, by a word or by the end of their link."""
+    left = {link: since for link, since in told.items() if link not in over}
+    newest = max(left, key=lambda link: (left[link], link == HERE, link), default=HERE)
+    for order in itertools.permutations(told):
+        acts = [f"here {told[link]}" if link == HERE else f"{link} at {told[link]}" for link in order]
+        acts += [f"{'lost' if link % 2 and link != HERE else 'not'} {link}" for link in sorted(over)]
+        directory = directory_of(", ".join(acts)) if acts else Directory()
+        assert directory.places.get("1001", HERE) == newest
+        assert len(directory) == bool(left.keys() - {HERE})
+        assert dict(directory.here()) == ({"1001": float(left[HERE])} if HERE in left else {})

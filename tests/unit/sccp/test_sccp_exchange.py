@@ -64,7 +64,7 @@ def test_whatever_phones_say_legs_are_bounded_and_paired_and_all_go_with_their_p
     wire, now = Wire(), 0.0
     exchange = Exchange(wire)
     for place, phone in enumerate(PHONES):
-        exchange.plug(phone, {1: str(1001 + place)})
+        exchange.plug(phone, {1: str(1001 + place)}, now)
     there = set(PHONES)
     for phone, act in acts:
         now += 0.1
@@ -76,7 +76,7 @@ def test_whatever_phones_say_legs_are_bounded_and_paired_and_all_go_with_their_p
             there.discard(phone)
         elif act in ("come", "share"):
             if phone not in there:
-                exchange.plug(phone, {1: "1001" if act == "share" else str(1001 + PHONES.index(phone))})
+                exchange.plug(phone, {1: "1001" if act == "share" else str(1001 + PHONES.index(phone))}, now)
                 there.add(phone)
         elif phone in there:
             exchange.take(phone, act, now)
@@ -96,8 +96,8 @@ def test_whatever_phones_say_legs_are_bounded_and_paired_and_all_go_with_their_p
 @pytest.mark.parametrize("first", ["SEP-A", "SEP-B"])
 def test_of_two_phones_with_one_number_the_later_one_has_it_and_either_may_leave_first(first: str):
     exchange = Exchange(Wire())
-    exchange.plug("SEP-A", {1: "1001"})
-    exchange.plug("SEP-B", {1: "1001"})
+    exchange.plug("SEP-A", {1: "1001"}, 0.0)
+    exchange.plug("SEP-B", {1: "1001"}, 0.5)
     exchange.unplug(first, 1.0)
     assert exchange.numbers == ({"1001": ("SEP-B", 1)} if first == "SEP-A" else {})
     exchange.unplug("SEP-A" if first == "SEP-B" else "SEP-B", 2.0)
