@@ -18,7 +18,7 @@ from testbed.audit.trace import MAX_PACKETS
 from testbed.errors import EXIT_CHECK_FAILED, EXIT_INCONCLUSIVE, EXIT_NOTHING_RAN, EXIT_OK, UsageError
 from testbed.packets.file import open_capture
 from testbed.verdict import Status, Verdict, worst
-from testbed.written import check_target
+from testbed.written import check_target, create, replace
 
 if TYPE_CHECKING:
     from testbed.audit.compare import Comparison
@@ -29,18 +29,12 @@ _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUS
 
 
 def run(asked: Request) -> int:
-    """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet), with one as its verdicts are."""
-    chosen = _policy(asked.policy_name) if asked.policy_name else None
+    """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet, or nothing to learn), with one as its
+    verdicts are. Files come last: one that cannot be written costs nothing that was found."""
+    chosen = None if asked.policy_name is None else _policy(asked.policy_name)
     found = _followed(asked, chosen) if asked.follow else _read(asked, chosen)
     verdicts = judge(found) if chosen else []
     likeness = None if chosen else nearest(found)
-    if asked.html:
-        from testbed.audit.html_report import survey_page
-
-        name, ladders = chosen.name if chosen else "", _ladders(asked)
-        _write(asked.html, survey_page(found, verdicts, likeness, policy=name, ladders=ladders))
-    if asked.learn:
-        _learn(found, asked.learn)
     if asked.output == "table":
         _print(found, verdicts)
         if not chosen:
@@ -51,9 +45,19 @@ def run(asked: Request) -> int:
     else:
         show.rows(list(report.records(found, verdicts, likeness)), asked.output)
     _warn(found)
+    is_learned = True
+    try:
+        if asked.learn:
+            is_learned = _learn(found, asked.learn)
+    finally:
+        if asked.html:
+            from testbed.audit.html_report import survey_page
+
+            name, ladders = chosen.name if chosen else "", _ladders(asked)
+            _write(asked.html, survey_page(found, verdicts, likeness, policy=name, ladders=ladders))
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
-    return EXIT_OK if found.packets else EXIT_NOTHING_RAN
+    return EXIT_OK if found.packets and is_learned else EXIT_NOTHING_RAN
 
 
 def _read(asked: Request, chosen: Policy | None) -> Survey:
@@ -92,13 +96,9 @@ def run_hops(asked: Request) -> int:
         raise UsageError("--hops compares captures that are whole", hint="follow one of them without --hops")
     if len(asked.files) < 2:
         raise UsageError("--hops compares captures", hint="give two or more, in the order in which packets pass them")
-    chosen = _policy(asked.policy_name) if asked.policy_name else None
+    chosen = None if asked.policy_name is None else _policy(asked.policy_name)
     found = compare((open_capture(path) for path in asked.files), chosen, over_time=asked.html is not None)
     verdicts = judge_comparison(found) if chosen else []
-    if asked.html:
-        from testbed.audit.html_report import comparison_page
-
-        _write(asked.html, comparison_page(found, verdicts, policy=chosen.name if chosen else ""))
     if asked.output == "table":
         _print_hops(found, verdicts)
     elif asked.output == "junit":
@@ -114,6 +114,10 @@ def run_hops(asked: Request) -> int:
         show.warning(f"{file}: only the first {MAX_PACKETS} packets were compared")
     for _, survey_ in found.surveys:
         _warn(survey_)
+    if asked.html:
+        from testbed.audit.html_report import comparison_page
+
+        _write(asked.html, comparison_page(found, verdicts, policy=chosen.name if chosen else ""))
     if chosen:
         return _EXITS[worst(verdict.status for verdict in verdicts)]
     return EXIT_OK if found.hops else EXIT_NOTHING_RAN
@@ -147,22 +151,22 @@ def _print_junit(verdicts: Sequence[Verdict], asked: Request) -> None:
     show.note(junit(verdicts, suite=f"testbed audit --policy {asked.policy_name}").rstrip())
 
 
-def _learn(found: Survey, file: Path) -> None:
+def _learn(found: Survey, file: Path) -> bool:
+    """Whether there was anything to learn."""
     from testbed.audit.learn import learned
 
     text = learned(found)
     if text is None:
         show.warning(f"nothing is learned, {file} is not written: no packet is of a class that a policy names")
-        return
-    _write(file, text)
+        return False
+    create(file, text)
+    show.say(f"written: {file}")
     show.say(f"next: `testbed audit PCAP --policy {file}` judges by it")
+    return True
 
 
 def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}", hint="name a file in a folder that is there") from None
+    replace(file, text)
     show.say(f"written: {file}")
 
 
@@ -175,11 +179,7 @@ def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str,
         check_target(svg, "SVG")
     capture = open_capture(path)
     found = ladders(capture)
-    chosen = of_device(found.every, device) if device else list(found.every)
-    if svg:
-        from testbed.audit.ladder_svg import document
-
-        _write(svg, document(chosen, keepalives=keepalives))
+    chosen = list(found.every) if device is None else of_device(found.every, device)
     if output == "table":
         for place, ladder in enumerate(chosen):
             if place:
@@ -196,6 +196,10 @@ def run_ladder(file: Path, *, device: str | None, keepalives: bool, output: str,
         show.warning(
             f"{capture.file} was read up to frame {capture.frames}: {capture.damage or 'it ends inside a record'}"
         )
+    if svg:
+        from testbed.audit.ladder_svg import document
+
+        _write(svg, document(chosen, keepalives=keepalives))
     return EXIT_OK if chosen else EXIT_NOTHING_RAN
 
 

@@ -186,10 +186,10 @@ def shortened(every: Sequence[Ladder], *, messages: int) -> tuple[list[Ladder], 
 
 def of_device(found: Sequence[Ladder], device: str) -> list[Ladder]:
     """The connections of one phone; UsageError names the phones there are."""
-    chosen = [ladder for ladder in found if ladder.device.upper() == device.upper()]
+    chosen = [ladder for ladder in found if device and ladder.device.upper() == device.upper()]
     if not chosen:
         known = ", ".join(sorted({ladder.device for ladder in found} - {""})) or "none registers in this capture"
-        raise UsageError(f"no connection of {device}", hint=f"phones: {known}")
+        raise UsageError(f"no connection of {device!r}", hint=f"phones: {known}")
     return chosen
 
 

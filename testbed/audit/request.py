@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testbed.audit.folders import captures_of
 from testbed.errors import UsageError
-from testbed.written import check_target
+from testbed.written import already_there, check_place, check_target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Request:
             raise UsageError("--follow reads one capture", hint="name the one that is written now")
         if self.for_ is not None and not self.follow:
             raise UsageError("--for ends what is followed", hint="add --follow")
-        if self.output == "junit" and not self.policy_name:
+        if self.output == "junit" and self.policy_name is None:
             raise UsageError("JUnit results are verdicts", hint="say by which policy: --policy NAME|FILE")
         if self.learn:
             self._check_learn(self.learn)
@@ -42,9 +42,10 @@ class Request:
 
     def _check_learn(self, file: Path) -> None:
         """A policy of one's own must not be lost to a learned one."""
-        if self.policy_name:
+        if self.policy_name is not None:
             raise UsageError("--learn writes a policy, --policy judges by one", hint="learn first, then judge by it")
         if file.suffix not in (".yaml", ".yml"):
             raise UsageError(f"--learn {file}: a policy is a .yaml file", hint=f"name it {file.name}.yaml")
         if file.exists():
-            raise UsageError(f"{file} is there already", hint="name a file that is not, or remove it")
+            raise already_there(file)
+        check_place(file)

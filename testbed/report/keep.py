@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from testbed.errors import UsageError
 from testbed.plugins import guarded
 from testbed.recording import Run
 from testbed.report.junit import junit
 from testbed.report.page import page
 from testbed.report.reading import Told, read
 from testbed.verdict import Verdict
-from testbed.written import check_target
+from testbed.written import check_target, replace
 
 REPORT, JUNIT = "report.html", "junit.xml"
 
@@ -40,8 +39,5 @@ def write_report(folder: Path, file: Path | None) -> tuple[Path, Told]:
     """The report alone, from what is in the folder; UsageError where that is no run, or the file cannot be written."""
     told, target = read(folder), file or folder / REPORT
     check_target(target, "HTML")
-    try:
-        target.write_text(page(told), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}", hint="-o names another file") from None
+    replace(target, page(told))
     return target, told
