@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from testbed import __version__, completion, errors
+from testbed import __version__, completion, errors, outlet
 from testbed.address_block import CANDIDATES
 from testbed.commands.fault import fault
 from testbed.commands.history import history
@@ -524,6 +524,7 @@ def warn_of_plugins() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point: errors become one message with what to do next, and an exit status."""
+    outlet.prepare()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -539,9 +540,6 @@ def main(argv: list[str] | None = None) -> None:
 
         show.problem(error)
         status = error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = errors.EXIT_OK
     except OSError as error:
         click.echo(
             f"error: {error.strerror or error}: {error.filename or ''}\n  next: check that folder, and the space on its disk",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from testbed import show
+from testbed import outlet, show
 from testbed.audit import report
 from testbed.audit.judge import counts_text, judge
 from testbed.audit.survey import Survey, Surveyor
@@ -56,20 +56,26 @@ class _Shown:
 
 
 def follow(asked: Request, chosen: Policy | None, for_s: float | None) -> Survey:
-    """Read until the end of a pipe, SIGINT, SIGTERM, or the end of ``for_s``; what was read until then."""
+    """Read until the end of a pipe, a signal, the end of ``for_s``, or until nobody reads what is shown; what was read until then."""
     surveyor = Surveyor(chosen, Timekeeper() if asked.html else None)
     with _live(asked) as live:
         # Data goes to stdout: lines in between are data only where the result is read by people.
         say = show.note if asked.output == "table" else show.say
         shown = _Shown(surveyor, is_judged=chosen is not None, live=live, say=say)
         path = asked.files[0]
-        growing = Growing(path, for_s=for_s, tick=shown.tick)
+
+        def tick() -> None:
+            shown.tick()
+            if not outlet.is_read():
+                growing.stop()
+
+        growing = Growing(path, for_s=for_s, tick=tick)
         name = "standard input" if str(path) == "-" else str(path).encode("utf-8", "replace").decode("utf-8")
         capture = CaptureFile(cast(BinaryIO, growing), file=name, growth=growing)
         try:
             with _stopping(growing.stop):
                 for _ in surveyor.reading(capture):
-                    shown.tick()
+                    tick()
                     if growing.is_over:
                         break
         finally:
@@ -113,9 +119,10 @@ def _live(asked: Request) -> Iterator[Live | None]:
 
 @contextmanager
 def _stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end what is followed, and the result is shown; a second one ends all at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    """SIGINT, SIGTERM and the end of a session end what is followed, and the result is shown; a second one ends all at once.
+    What is ignored (SIGHUP under nohup) stays so."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -125,7 +132,7 @@ def _stopping(stop: Callable[[], None]) -> Iterator[None]:
         stop()
         restore()
 
-    for number in numbers:
+    for number in before:
         signal.signal(number, on_signal)
     try:
         yield
