@@ -495,7 +495,7 @@ def lint_xml_command(sources: tuple[str, ...], models: tuple[str, ...], output: 
     if output != "table":
         show.rows(records, output)
     for record in records if output == "table" else ():
-        click.echo(
+        show.note(
             f"{record['source']}:{record['line']}:{record['column']}: {record['level']}: "
             f"{record['path'] + ': ' if record['path'] else ''}{record['message']} [{', '.join(record['models'])}]"
         )

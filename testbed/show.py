@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,12 @@ def grid(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[str
     """The same table, for what prints it by itself."""
     columns = list(columns or (records[0] if records else ()))
     shown = Table(
-        title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold"
+        title=visible(title) or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title_style="bold",
     )
     for column in columns:
         shown.add_column(column.replace("_", " ").upper(), overflow="fold")
@@ -64,7 +70,7 @@ def grid(records: Sequence[Mapping[str, Any]], title: str, columns: Sequence[str
 
 
 def _cell(value: Any) -> Text:
-    text = _words(value)
+    text = visible(_words(value))
     return Text(text, style=STYLES.get(text.split(" ")[0], ""))
 
 
@@ -77,32 +83,45 @@ def _words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def visible(text: str) -> str:
+    """Every character that is no text as U+FFFD: a name in a capture, or of a file, gives a terminal no commands. Ends of lines and tabs
+    stay."""
+    if text.isprintable():
+        return text
+    return "".join(letter if _is_text(letter) else "\ufffd" for letter in text)
+
+
+def _is_text(letter: str) -> bool:
+    """``isprintable`` knows no space but one."""
+    return letter in "\n\t" or letter.isprintable() or unicodedata.category(letter) == "Zs"
+
+
 def progress() -> Any:
     """A function that prints one line to stderr, with the seconds since it was made."""
     started = time.monotonic()
 
     def say(line: str) -> None:
-        click.echo(click.style(f"[{time.monotonic() - started:6.1f} s] ", dim=True) + line, err=True)
+        click.echo(click.style(f"[{time.monotonic() - started:6.1f} s] ", dim=True) + visible(line), err=True)
 
     return say
 
 
 def note(line: str) -> None:
     """One line of data to stdout, below a table."""
-    click.echo(line)
+    click.echo(visible(line))
 
 
 def problem(error: BedError, where: str = "") -> None:
     """An error with what to do next, to stderr."""
     text = (f"{where}: " if where else "") + error.message + (f"\n  next: {error.hint}" if error.hint else "")
-    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + visible(text), err=True)
 
 
 def warning(line: str) -> None:
     """What is not as it should be and stops nothing, to stderr."""
-    click.echo(click.style("warning: ", fg="yellow", bold=True) + line, err=True)
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + visible(line), err=True)
 
 
 def say(line: str) -> None:
     """One line to stderr."""
-    click.echo(line, err=True)
+    click.echo(visible(line), err=True)

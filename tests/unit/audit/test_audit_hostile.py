@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from audit_reading import surveyed, surveyor_of
 from capture_maker import Frame, Made, interface, pcap, section
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings import Connection, Wire, ethernet, ipv4
+from recordings import Connection, Wire, ethernet, ipv4, sccp
 
 from testbed.audit.judge import judge, nearest
 from testbed.audit.survey import survey
+from testbed.cli import cli
 from testbed.packets import CaptureError
 from testbed.packets.file import CaptureFile, open_capture
 
@@ -122,3 +124,18 @@ def test_a_pipe_is_read_as_a_file_is(tmp_path: Path) -> None:
         (g.traffic, g.summary.packets) for g in read.groups
     ]
     assert piped.packets == 60
+
+
+def test_a_device_with_the_name_of_a_command_clears_no_screen(tmp_path: Path) -> None:
+    wire, file = Wire(), tmp_path / "\x1b[31m.pcap"
+    connection = Connection(wires=[wire], client=("10.0.0.1", 50_000), server=("10.0.1.1", 2000))
+    connection.open(0)
+    connection.send(0.1, sccp(1, b"SEP\x1b[2J".ljust(16, b"\0") + bytes(16)), up=True)
+    connection.send(0.2, sccp(0), up=True)
+    file.write_bytes(wire.pcap()[:-1])
+    for command in ("ladder", "audit"):
+        result = CliRunner().invoke(cli, [command, str(file)], color=True, standalone_mode=False)
+        assert "\x1b[31m." not in result.output
+        assert "\x1b[2J" not in result.output
+        assert "\ufffd[31m.pcap" in result.output
+        assert ("SEP\ufffd[2J" in result.output) is (command == "ladder")
