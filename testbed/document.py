@@ -214,6 +214,8 @@ def _report(document: Document, model: type[BaseModel], details: list[ErrorDetai
     """The first error in full, the others as further lines; a union's second opinion about one place is left out."""
     problems: dict[Where, tuple[str, str]] = {}
     for detail in details:
+        if _counts_wrong_items(detail):
+            continue
         where = _where(document, detail)
         if where not in problems:
             problems[where] = _problem(detail, _words_of(model, where[:-1]))
@@ -225,6 +227,11 @@ def _report(document: Document, model: type[BaseModel], details: list[ErrorDetai
     if len(rest) > _MAX_REPORTED:
         message += f"\n  and {len(rest) - _MAX_REPORTED} more"
     return document.error(message, first, hint=hint)
+
+
+def _counts_wrong_items(detail: ErrorDetails) -> bool:
+    """Pydantic counts items that are not right as missing; each of them is reported already."""
+    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 
 def words_said(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:

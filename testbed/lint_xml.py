@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from testbed import desk
 from testbed.bounded_xml import XmlError, parse_xml
@@ -12,19 +13,32 @@ from testbed.browser.http import MAX_REDIRECTS, joined
 from testbed.browser.limits import Finding, findings
 from testbed.browser.model import DEFAULT_MODEL, MODELS, PhoneModel, model_named
 from testbed.browser.read import MAX_PAGE_BYTES
-from testbed.errors import UsageError
+from testbed.errors import BedError, UsageError
+
+
+def lint_all(sources: Iterable[str], models: Sequence[PhoneModel]) -> tuple[list[dict[str, Any]], list[BedError]]:
+    """Records of all that can be read, and what kept the others from it."""
+    records: list[dict[str, Any]] = []
+    unread: list[BedError] = []
+    for source in sources:
+        try:
+            records += lint(source, models)
+        except BedError as error:
+            unread.append(error)
+    return records, unread
 
 
 def lint(source: str, models: Sequence[PhoneModel]) -> list[dict[str, Any]]:
     """Records of what is wrong: source, line, column, level, models it concerns, path, message.
 
-    ``source``: a file or an http URL. Raises UsageError for a file that cannot be read, FetchFailed for a URL without
-    an answer.
+    ``source``: a file or an http URL. Raises UsageError for a file that cannot be read and for what is no URL, FetchFailed for a
+    URL without an answer.
     """
     if source.lower().startswith(("http://", "https://")):
+        _check_url(source)
         content, doubts = _fetched(source)
     else:
-        content, doubts = _file(Path(source)), []
+        content, doubts = _file(source), []
     found: dict[Finding, list[str]] = {doubt: [model.name for model in models] for doubt in doubts}
     for model in models:
         for finding in _check(content, model):
@@ -65,12 +79,26 @@ def _whole(message: str, *, is_warning: bool = False) -> Finding:
     return Finding(line=1, column=1, path="", message=message, is_warning=is_warning)
 
 
-def _file(path: Path) -> bytes:
+def _check_url(url: str) -> None:
+    hint = "for example http://10.0.0.1:8080/menu.xml"
     try:
-        with path.open("rb") as file:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{url} is no URL: {error}", hint=hint) from None
+    if not parts.hostname:
+        raise UsageError(f"{url} names no host", hint=hint)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise UsageError(f"{url}: a port is a number up to 65535", hint=hint) from None
+
+
+def _file(name: str) -> bytes:
+    try:
+        with Path(name).open("rb") as file:
             return file.read(MAX_PAGE_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", hint="give a file, or a URL that starts with http://") from None
+        raise UsageError(f"{name}: {error.strerror}", hint="give a file, or a URL that starts with http://") from None
 
 
 def _fetched(url: str) -> tuple[bytes, list[Finding]]:

@@ -95,3 +95,22 @@ def test_a_policy_needs_rules_of_different_names(text: str, tmp_path: Path) -> N
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ScenarioError):
         policy(str(file))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["classes: {sccp: [CS9]}", "classes: {http: [CS1]}\nrules:\n- {rule: a, class: sccp, allowed: [CS9]}"],
+)
+def test_a_mark_that_is_not_known_is_said_once(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "ours.yaml"
+    file.write_text(f"policy: ours\n{text}\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match="unknown word 'CS9'") as raised:
+        policy(str(file))
+    assert "also" not in str(raised.value)
+
+
+def test_no_mark_at_all_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "ours.yaml"
+    file.write_text("policy: ours\nclasses: {sccp: []}\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"classes\.sccp: .*at least 1 item"):
+        policy(str(file))
