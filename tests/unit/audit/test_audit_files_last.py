@@ -1,4 +1,4 @@
-"""Files that cannot be written: refused before anything is read, or else after everything is shown."""
+"""Files that cannot be written: refused before anything is read, or else after everything is shown. What the exit status says."""
 
 from __future__ import annotations
 
@@ -89,3 +89,35 @@ def test_where_packets_teach_nothing_there_was_nothing_to_judge(tmp_path: Path) 
     result = invoke("audit", file, "--learn", tmp_path / "b.yaml")
     assert (result.return_value, (tmp_path / "b.yaml").exists()) == (5, False)
     assert "nothing is learned" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "with_policy", "without"),
+    [
+        (["RIGHT"], 3, 0),
+        (["WRONG"], 1, 0),
+        (["HEAD"], 3, 5),
+        (["--hops", "HEAD", "WRONG"], 1, 5),
+        (["NONE"], 2, 2),
+        (["--hops", "RIGHT", "OTHER"], 3, 5),
+        (["--hops", "RIGHT", "RIGHT"], 3, 0),
+        (["--hops", "HEAD", "OTHER"], 3, 5),
+    ],
+)
+def test_the_exit_status_is_what_the_documentation_says(
+    words: list[str], with_policy: int, without: int, tmp_path: Path
+) -> None:
+    files = {"RIGHT": written(tmp_path / "a.pcap", 96), "WRONG": written(tmp_path / "b.pcap")}
+    files |= {"HEAD": tmp_path / "c.pcap", "OTHER": tmp_path / "d.pcap", "NONE": tmp_path / "none.pcap"}
+    files["HEAD"].write_bytes(Wire().pcap())
+    other = Wire()
+    other.udp(0.2, ("10.0.0.1", 5060), ("10.0.0.2", 5060), b"INVITE", tos=96)
+    files["OTHER"].write_bytes(other.pcap())
+    told = [files.get(word, word) for word in words]
+    for options, status in ((["--policy", "cs3"], with_policy), ([], without)):
+        result = invoke("audit", *told, *options)
+        assert getattr(result.exception, "exit_code", result.return_value) == status
+    documented = Path(__file__).parents[3].joinpath("docs/audit.md").read_text(encoding="utf-8")
+    inconclusive, nothing = (line for line in documented.splitlines() if line.startswith(("| 3 |", "| 5 |")))
+    assert "a capture without a packet" in inconclusive
+    assert nothing.startswith("| 5 | |")
