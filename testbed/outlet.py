@@ -15,22 +15,25 @@ _GONE = (errno.EPIPE, errno.EIO)
 
 
 class _Outlet(io.FileIO):
-    """A file descriptor that leads nowhere as soon as nobody reads it."""
+    """A file descriptor that leads nowhere as soon as nobody reads it, or it takes no more."""
 
     is_read = True
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]
-        """All of it counts as written where nobody reads."""
+    def write(self, data: bytes, /) -> int | None:  # type: ignore[override]
+        """All of it counts as written where nobody reads; any other error is raised once, and not again at the interpreter's end."""
         try:
-            return super().write(data) or 0
+            return super().write(data)
         except OSError as error:
+            self._lead_nowhere()
             if error.errno not in _GONE:
                 raise
-            self.is_read = False
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
-            return memoryview(data).nbytes
+        self.is_read = False
+        return memoryview(data).nbytes
+
+    def _lead_nowhere(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
 
 
 def prepare() -> None:

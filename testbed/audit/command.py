@@ -22,6 +22,7 @@ from testbed.written import check_target, create, replace
 
 if TYPE_CHECKING:
     from testbed.audit.compare import Comparison
+    from testbed.audit.judge import Likeness
     from testbed.audit.ladder import Ladders
     from testbed.policy import Policy
 
@@ -30,14 +31,25 @@ _EXITS = {Status.PASS: EXIT_OK, Status.FAIL: EXIT_CHECK_FAILED, Status.INCONCLUS
 
 def run(asked: Request) -> int:
     """Read, print, and say by the exit status: without a policy 0 (5 where there was no packet, or nothing to learn), with one as its
-    verdicts are. Files come last: one that cannot be written costs nothing that was found."""
+    verdicts are. Files come last: one that cannot be written costs nothing that was found, and is written also where nothing can be
+    printed."""
     chosen = None if asked.policy_name is None else _policy(asked.policy_name)
     found = _followed(asked, chosen) if asked.follow else _read(asked, chosen)
     verdicts = judge(found) if chosen else []
     likeness = None if chosen else nearest(found)
+    try:
+        _tell(asked, found, verdicts, likeness)
+    finally:
+        is_learned = _keep(asked, found, verdicts, likeness, policy=chosen.name if chosen else "")
+    if chosen:
+        return _EXITS[worst(verdict.status for verdict in verdicts)]
+    return EXIT_OK if found.packets and is_learned else EXIT_NOTHING_RAN
+
+
+def _tell(asked: Request, found: Survey, verdicts: list[Verdict], likeness: Likeness | None) -> None:
     if asked.output == "table":
         _print(found, verdicts)
-        if not chosen:
+        if asked.policy_name is None:
             for line in report.likeness_lines(likeness):
                 show.note(line)
     elif asked.output == "junit":
@@ -45,19 +57,19 @@ def run(asked: Request) -> int:
     else:
         show.rows(list(report.records(found, verdicts, likeness)), asked.output)
     _warn(found)
-    is_learned = True
+
+
+def _keep(
+    asked: Request, found: Survey, verdicts: Sequence[Verdict], likeness: Likeness | None, *, policy: str
+) -> bool:
+    """The files that are asked for; False where one was a policy, and there was nothing to learn."""
     try:
-        if asked.learn:
-            is_learned = _learn(found, asked.learn)
+        return _learn(found, asked.learn) if asked.learn else True
     finally:
         if asked.html:
             from testbed.audit.html_report import survey_page
 
-            name, ladders = chosen.name if chosen else "", _ladders(asked)
-            _write(asked.html, survey_page(found, verdicts, likeness, policy=name, ladders=ladders))
-    if chosen:
-        return _EXITS[worst(verdict.status for verdict in verdicts)]
-    return EXIT_OK if found.packets and is_learned else EXIT_NOTHING_RAN
+            _write(asked.html, survey_page(found, verdicts, likeness, policy=policy, ladders=_ladders(asked)))
 
 
 def _read(asked: Request, chosen: Policy | None) -> Survey:

@@ -90,7 +90,9 @@ def test_the_end_of_a_session_ends_what_is_followed_with_its_report(number: int,
 def test_a_terminal_that_is_gone_costs_no_report(tmp_path: Path) -> None:
     report, (ours, theirs) = tmp_path / "x.html", os.openpty()
     command = followed(written(tmp_path / "x.pcap", 104), "--html", report, stdout=theirs)
-    assert os.read(ours, 1)
+    shown = b""
+    while b"packets" not in shown:
+        shown += os.read(ours, 4096)
     os.close(theirs)
     os.close(ours)
     command.send_signal(signal.SIGHUP)
@@ -108,3 +110,12 @@ def test_what_was_told_to_ignore_the_end_of_a_session_does(tmp_path: Path) -> No
         command.send_signal(signal.SIGTERM)
         assert b"SCCP" in command.stdout.read().upper()
     assert command.returncode == 0
+
+
+def test_a_disk_that_is_full_of_what_is_printed_costs_no_report(tmp_path: Path) -> None:
+    report = tmp_path / "x.html"
+    with Path("/dev/full").open("wb") as full:
+        words = [*TESTBED, "audit", written(tmp_path / "x.pcap", 104), "--html", report]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert b"No space left" in done.stderr
+    assert (done.returncode, b"Exception ignored" in done.stderr, report.is_file()) == (4, False, True)
