@@ -30,9 +30,13 @@ def invoke(*words: str | Path) -> Result:
 
 @pytest.mark.parametrize("option", ["--html", "--learn"])
 @pytest.mark.parametrize("name", ["nowhere/x.yaml", "folder.yaml"])
-def test_a_place_that_cannot_be_is_refused_before_anything_is_read(option: str, name: str, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_is_refused_before_anything_is_read(
+    option: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for reading in ("_followed", "_read"):
+        monkeypatch.setattr(command, reading, pytest.fail)
     (tmp_path / "folder.yaml").mkdir()
-    for words in (["audit", "--follow", "--for", "1h"], ["audit"]):
+    for words in (["audit", "--follow"], ["audit"]):
         result = invoke(*words, written(tmp_path / "x.pcap"), option, tmp_path / name)
         assert isinstance(result.exception, UsageError)
         assert result.output == ""
