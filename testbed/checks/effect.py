@@ -24,6 +24,8 @@ EARLY_S = 0.05
 """A process stamps a probe before it sends it, and may be held up in between."""
 HEALTHY_SHARE = 0.1
 """Of units outside the fault that may be hit: a bed under load, another fault's end."""
+FEWEST_WITH_A_STRAY = 5
+"""Bursts that measure a rate come twice a second: before a fault there are about this many."""
 MIN_EXPECTED_HITS = 3.0
 """With fewer expected, a share cannot be told from none."""
 OUTSIDE_RATE = 0.5
@@ -170,7 +172,7 @@ def whole_effect(units: Units, window: FaultWindow, *, end_within_s: float) -> P
     doubts = []
     if not during.any():
         doubts.append(f"no packet {units.where} while it lasted")
-    if not (before & ~units.hit).any() or _share(units.hit, before) > HEALTHY_SHARE:
+    if not _were_better(units.hit, before):
         doubts.append(f"packets {units.where} were no better before")
     if escaped := int((during & ~units.hit).sum()):
         doubts.append(f"{escaped} of {int(during.sum())} packets {units.where} were spared while it lasted")
@@ -180,6 +182,13 @@ def whole_effect(units: Units, window: FaultWindow, *, end_within_s: float) -> P
     ended, trouble = _end(units, window, after, end_within_s)
     figures = {"units": float(during.sum()), "hit": float((during & units.hit).sum())}
     return Part(began=began, ended=ended, doubts=(*doubts, *trouble), figures=figures)
+
+
+def _were_better(hit: Mask, before: Mask) -> bool:
+    """Whether few enough were hit before the fault; where there are few of them, one may be: a stall of the machine hits one."""
+    total, hits = int(before.sum()), int(hit[before].sum())
+    strays = max(HEALTHY_SHARE * total, 1 if total >= FEWEST_WITH_A_STRAY else 0)
+    return hits < total and hits <= strays
 
 
 def _share(hit: Mask, among: Mask) -> float:

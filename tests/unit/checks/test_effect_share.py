@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from testbed.checks.effect import Part, Units, share_effect
+from testbed.checks.effect import Part, Units, share_effect, whole_effect
 from testbed.checks.facts import FaultWindow, Seen
 from testbed.history import Event
 
@@ -62,3 +62,31 @@ def test_a_real_loss_is_proved(share: float) -> None:
         part = measured(hit, share)
         proofs += not part.doubts and part.began is not None
     assert proofs >= 495
+
+
+@pytest.mark.parametrize(
+    ("before", "strays", "is_proved"),
+    [
+        (6, 0, True),
+        # One burst of a few that measure a rate, held up by a stall of the machine.
+        (6, 1, True),
+        (5, 1, True),
+        (4, 1, False),
+        (6, 2, False),
+        (30, 3, True),
+        (30, 4, False),
+        (1, 0, True),
+        (0, 0, False),
+    ],
+)
+def test_a_fault_that_hits_everything_is_told_from_strays_before_it(before: int, strays: int, is_proved: bool) -> None:
+    times = {
+        "before": np.linspace(0.0, 9.0, before),
+        "during": np.linspace(11.0, 19.0, 20),
+        "after": np.linspace(22.0, 29.0, 20),
+    }
+    hit = {"before": stray(before, strays), "during": np.ones(20, bool), "after": np.zeros(20, bool)}
+    units = Units.ordered("into slb", np.concatenate(list(times.values())), np.concatenate(list(hit.values())))
+    part = whole_effect(units, WINDOW, end_within_s=1.0)
+    assert (not part.doubts) is is_proved, part.doubts
+    assert is_proved or part.doubts == ("packets into slb were no better before",)
