@@ -12,6 +12,7 @@ from recordings import bed
 from test_topology import topology
 
 from testbed.bed import Bed
+from testbed.errors import EngineError
 from testbed.faults import fault_of
 from testbed.history import Event
 from testbed.live import Facts, Recorder
@@ -262,3 +263,12 @@ def test_a_bed_of_which_something_was_not_heard_is_not_handed_on():
     assert _is_at_rest(cast(Bed, bed))
     recorder.add(Event(time_s=1.0, host="ccm-1", name="LogUnreadable", data={"error": "a full disk"}))
     assert not _is_at_rest(cast(Bed, bed))
+
+
+def test_a_bed_of_which_a_log_cannot_be_read_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch):
+    """Its phones may be registered for long; nobody would ever hear of it."""
+    monkeypatch.setattr(Bed, "_refuse_dead_hosts", lambda self: None)
+    bed = Bed(topology(2), Recorder(), lambda line: None)
+    bed.recorder.add(Event(time_s=1.0, host="phones-1", name="LogUnreadable", data={"error": "Error grabbing logs"}))
+    with pytest.raises(EngineError, match="cannot read what phones-1 prints: Error grabbing logs"):
+        bed.wait_ready(timeout_s=0.2)
