@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 from probe_wire import Links, Out, Packet, Prober
@@ -105,8 +106,8 @@ def power_off(variant: Variant) -> Recording:
 # -- links, seen by probes
 
 
-def probed(recording: Recording, fault: Fault, links: Links) -> Recording:
-    Prober(recording, links).run([fault], 1.5, 13.5)
+def probed(recording: Recording, fault: Fault, links: Links, **senders: Any) -> Recording:
+    Prober(recording, links, **senders).run([fault], 1.5, 13.5)
     return recording
 
 
@@ -175,36 +176,58 @@ def marking(kind: str, old: int | None, new: int, **parameters: Any) -> Callable
 # -- impairments
 
 
-def impaired(kind: str, way: str, passes: Callable[[Packet, random.Random], list[Out]], **parameters: Any):  # type: ignore[no-untyped-def]
+Passing = Callable[[Packet], list[Out]]
+
+
+def impaired(
+    kind: str,
+    way: str,
+    link: Callable[[random.Random], Passing],
+    senders: Mapping[str, Any] = MappingProxyType({}),
+    **parameters: Any,
+) -> Callable[[Variant], Recording]:
+    """``link``: one link, as good as new, with chance to draw from. ``senders``: what is out of the ordinary with the probers."""
+
     def story(variant: Variant) -> Recording:
-        hit, chance = active(variant), random.Random(7)
+        hit, passes = active(variant), link(random.Random(7))
 
         def through(packet: Packet) -> list[Out]:
             if not hit(packet.at_s):
                 return [Out()]
             # What waits when the queue is taken away leaves at once.
             left_s = max(0.0, HEALING_S + 0.005 - packet.at_s) if variant == "real" else 1e9
-            return [replace(out, delay_s=min(out.delay_s, left_s)) for out in passes(packet, chance)]
+            return [replace(out, delay_s=min(out.delay_s, left_s)) for out in passes(packet)]
 
         links = Links({("web-1", way): through})
         fault = fault_of(kind, "web-1", **parameters)
-        return probed(begun(kind, "web-1", "web-1", **parameters), fault, links)
+        return probed(begun(kind, "web-1", "web-1", **parameters), fault, links, **senders)
 
     return story
 
 
-def some(percent: float, outs: list[Out]) -> Callable[[Packet, random.Random], list[Out]]:
+def each(outs: Callable[[random.Random], list[Out]]) -> Callable[[random.Random], Passing]:
+    """A link that does this to every packet, whatever came before it."""
+    return lambda chance: lambda _: outs(chance)
+
+
+def some(percent: float, outs: list[Out]) -> Callable[[random.Random], Passing]:
     """These for a share of the packets."""
-    return lambda packet, chance: outs if chance.random() * 100 < percent else [Out()]
+    return each(lambda chance: outs if chance.random() * 100 < percent else [Out()])
 
 
-def slow(packet: Packet, chance: random.Random) -> list[Out]:
-    """1 Mbit/s: one after another."""
-    bits = (len(packet.message) - 8 + 42) * 8
-    return [Out(delay_s=(packet.burst_place + 1) * bits / 1e6 - packet.burst_place * 0.00005)]
+def slow(chance: random.Random) -> Passing:
+    """1 Mbit/s: one after another, whoever sent them."""
+    free_s = 0.0
+
+    def passes(packet: Packet) -> list[Out]:
+        nonlocal free_s
+        free_s = max(free_s, packet.at_s) + (len(packet.message) - 8 + 42) * 8 / 1e6
+        return [Out(delay_s=free_s - packet.at_s)]
+
+    return passes
 
 
-def mixed(packet: Packet, chance: random.Random) -> list[Out]:
+def mixed(chance: random.Random) -> list[Out]:
     return [] if chance.random() < 0.1 else [Out(delay_s=0.05 + chance.uniform(-0.01, 0.01))]
 
 
@@ -250,11 +273,11 @@ STORIES: dict[str, Callable[[Variant], Recording]] = {
     "flap": flap,
     "bleach": marking("bleach", None, 0),
     "remark": marking("remark", AF31, CS3, **{"from": "AF31", "to": "CS3"}),
-    "delay": impaired("delay", "out", lambda packet, chance: [Out(delay_s=0.05)], by="50ms"),
+    "delay": impaired("delay", "out", each(lambda _: [Out(delay_s=0.05)]), by="50ms"),
     "jitter": impaired(
         "jitter",
         "out",
-        lambda packet, chance: [Out(delay_s=0.02 + chance.uniform(-0.01, 0.01))],
+        each(lambda chance: [Out(delay_s=0.02 + chance.uniform(-0.01, 0.01))]),
         by="10ms",
         delay="20ms",
     ),
@@ -264,12 +287,12 @@ STORIES: dict[str, Callable[[Variant], Recording]] = {
     "reorder": impaired(
         "reorder",
         "out",
-        lambda packet, chance: [Out() if chance.random() < 0.05 else Out(delay_s=0.02)],
+        each(lambda chance: [Out() if chance.random() < 0.05 else Out(delay_s=0.02)]),
         by=5,
         delay="20ms",
     ),
     "corrupt": impaired("corrupt", "out", some(5, [Out(damaged=True)]), by=5),
-    "impair": impaired("impair", "out", mixed, delay="50ms", jitter="10ms", loss=10),
+    "impair": impaired("impair", "out", each(mixed), delay="50ms", jitter="10ms", loss=10),
     "http-error": http("http-error", "error", status=503, path="/text"),
     "http-slow": http("http-slow", "slow", by="500ms", path="/text"),
     "register-reject": register_reject,

@@ -5,10 +5,13 @@ A link lets each packet out as a list of ``Out``: none where it is lost, two whe
 
 from __future__ import annotations
 
+import heapq
 import ipaddress
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 
 from recordings import T0, Recording, ethernet, ipv4
 
@@ -86,10 +89,23 @@ def reply_to(message: bytes) -> bytes:
 
 
 class Prober:
-    """Puts down all probes of a run with these faults."""
+    """Puts down all probes of a run with these faults, in order of time: links may keep what they know of packets before.
 
-    def __init__(self, recording: Recording, links: Links) -> None:
+    ``stall_s``: of the train with which number (from 0) the sender is how late with its second half. ``apart_s``: between lanes.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        links: Links,
+        *,
+        stall_s: Mapping[int, float] = MappingProxyType({}),
+        apart_s: float = 0.001,
+    ) -> None:
         self.recording, self.links = recording, links
+        self._stall_s, self._apart_s = stall_s, apart_s
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._planned = 0
 
     def run(self, faults: Iterable[Fault], begin_s: float, end_s: float) -> tuple[Lane, ...]:
         """From begin to end, as they are planned for these faults; the lanes."""
@@ -102,12 +118,19 @@ class Prober:
             self.recording.event(begin_s, "testbed", "ProbeStarted", **lane.to_json())
             for period in range(int((end_s - begin_s) / lane.period_s)):
                 for place in range(lane.burst):
-                    at_s = begin_s + lane.number * 0.001 + period * lane.period_s + place * 0.00005
-                    self._send(lane, period * lane.burst + place, place, at_s)
+                    at_s = begin_s + lane.number * self._apart_s + period * lane.period_s + place * 0.00005
+                    at_s += self._stall_s.get(period, 0.0) if 2 * place >= lane.burst > 1 else 0.0
+                    self._at(at_s, partial(self._send, lane, period * lane.burst + place, place, at_s))
+        while self._agenda:
+            heapq.heappop(self._agenda)[2]()
         for host in plan.hosts:
             rows = self.recording.rows[host]
             self.recording.event(end_s + 0.1, "testbed", "ProbeStopped", prober=host, rows=len(rows))
         return plan.lanes
+
+    def _at(self, at_s: float, then: Callable[[], None]) -> None:
+        self._planned += 1
+        heapq.heappush(self._agenda, (at_s, self._planned, then))
 
     def _send(self, lane: Lane, number: int, place: int, at_s: float) -> None:
         message = echo_request(lane, number, round((T0 + at_s) * 1e9))
@@ -121,11 +144,13 @@ class Prober:
             number=number,
             burst_place=place,
         )
-        for got in self._travel(lane.from_, lane.to, packet):
-            is_bad = checksum(got.message) != 0
-            self._row(lane.to, REQUEST, lane, number, got.at_s, got.tos, is_bad)
-            if not is_bad:
-                self._answer(lane, number, got)
+        self._leave(lane.from_, lane.to, packet, partial(self._got, lane, number))
+
+    def _got(self, lane: Lane, number: int, got: Packet) -> None:
+        is_bad = checksum(got.message) != 0
+        self._row(lane.to, REQUEST, lane, number, got.at_s, got.tos, is_bad)
+        if not is_bad:
+            self._at(got.at_s + 0.00002, partial(self._answer, lane, number, got))
 
     def _answer(self, lane: Lane, number: int, got: Packet) -> None:
         answer = Packet(
@@ -137,23 +162,27 @@ class Prober:
             number=number,
             burst_place=got.burst_place,
         )
-        for back in self._travel(lane.to, lane.from_, answer):
-            self._row(lane.from_, REPLY, lane, number, back.at_s, back.tos, checksum(back.message) != 0)
+        self._leave(lane.to, lane.from_, answer, partial(self._done, lane, number))
 
-    def _travel(self, start: str, end: str, packet: Packet) -> list[Packet]:
+    def _done(self, lane: Lane, number: int, back: Packet) -> None:
+        self._row(lane.from_, REPLY, lane, number, back.at_s, back.tos, checksum(back.message) != 0)
+
+    def _leave(self, start: str, end: str, packet: Packet, then: Callable[[Packet], None]) -> None:
         """Through both links; captures see it behind the first and before the second."""
-        arrived = []
         for left in self._through(start, "out", packet):
             self._tap(start, left)
             came = moved(left, HOP_S)
-            if self.links.absent(end, came.at_s):
-                continue
-            self._tap(end, came)
-            through = self._through(end, "in", came)
-            if not through and self.links.refusal(end, came):
-                self._refuse(end, came)
-            arrived += through
-        return arrived
+            self._at(came.at_s, partial(self._come, end, came, then))
+
+    def _come(self, end: str, came: Packet, then: Callable[[Packet], None]) -> None:
+        if self.links.absent(end, came.at_s):
+            return
+        self._tap(end, came)
+        through = self._through(end, "in", came)
+        if not through and self.links.refusal(end, came):
+            self._refuse(end, came)
+        for got in through:
+            self._at(got.at_s, partial(then, got))
 
     def _through(self, host: str, way: str, packet: Packet) -> list[Packet]:
         return [

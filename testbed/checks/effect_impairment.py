@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from testbed.checks.effect import Effect, Mask, Part, Units, combined, parts_of_time, share_effect, whole_effect
 from testbed.checks.effect_link import bystanders
-from testbed.checks.effect_packets import Observed, lanes_about
+from testbed.checks.effect_packets import Observed, crossing, lanes_about
 from testbed.checks.facts import FaultWindow, quantiles
 from testbed.checks.probes import LaneView, Stage
 from testbed.faults.base import Way
@@ -31,6 +31,10 @@ SHARP_S = 0.001
 RATE_TOLERANCE_SHARE = 0.2
 FASTER = 3.0
 """A train of probes that went through at this many times the rate did not meet it."""
+HELD_UP = 3.0
+"""A train that its sender took this many times as long for as for most says nothing of the link."""
+FASTEST_S_BIT = 1e-12
+"""Seconds a bit: of trains whose packets left in no time at all."""
 FRAME_OVERHEAD_BYTES = 42
 """Ethernet, IP and ICMP headers around a probe."""
 
@@ -72,7 +76,7 @@ class _Way:
     """Probes of one lane, one way through an impaired link: when each came to it, when it was through (nan: never)."""
 
     def __init__(self, observed: Observed, window: FaultWindow, place: Place, view: LaneView, way: Way) -> None:
-        self.window, self.view = window, view
+        self.window, self.place, self.view, self.way = window, place, view, way
         self.where = (
             f"{'into' if way == 'in' else 'out of'} {place.host.name} (probes {view.lane.from_} to {view.lane.to})"
         )
@@ -84,6 +88,7 @@ class _Way:
         time_s = np.where(self._entered.there, self._entered.time_s, 0.0)
         self.keep = self._entered.there & (time_s >= begin_s) & (time_s <= end_s)
         self.keep &= observed.undisturbed(view, time_s, window)
+        self._trains = [other for other in lanes_about(observed, place)[0] if other.lane.burst > 1]
 
     def parts(self, wanted: object) -> Iterator[Part]:
         """One for each impairment asked for; trains show rates, and single probes everything else."""
@@ -120,6 +125,8 @@ class _Way:
     def _delay(self, value: dict[str, float]) -> Part:
         delay_s, jitter_s, reorder = value["delay_s"], value["jitter_s"], value["reorder_percent"] / 100
         through = self.view[self._exit].there & self.keep
+        if value["rate_bit_s"]:
+            through &= ~self._behind_trains()
         took_s = np.where(through, self.view[self._exit].time_s - self._entered.time_s, 0.0)
         everyone = self._units(through, through)
         before, during, _ = parts_of_time(everyone, self.window)
@@ -143,34 +150,75 @@ class _Way:
         late_s = ordered[during & (ordered > limit_s)]
         return _with_delay(part, self.where, late_s - usual_s, delay_s, jitter_s, all_late=certain)
 
-    def _rate(self, rate_bit_s: float, wait_s: float) -> Part:
-        """Trains: how fast each one's packets followed each other behind the link.
+    def _behind_trains(self) -> Mask:
+        """Probes that came while a train, or the answers to one, was at this link: they wait for it too."""
+        behind = np.zeros(len(self.view), np.bool_)
+        for other in self._trains:
+            stages: tuple[Stage, ...] = (
+                ("sent", "out") if other.lane.from_ == self.place.host.name else ("in", "answered")
+            )
+            burst = other.lane.burst
+            for begin in range(0, len(other), burst):
+                seen_s = np.concatenate([other[stage].time_s[begin : begin + burst] for stage in stages])
+                if not np.isnan(seen_s).all():
+                    at_s = self._entered.time_s
+                    behind |= (at_s >= np.nanmin(seen_s)) & (at_s <= np.nanmax(seen_s))
+        return behind
 
-        The slope of a line through their times, which jitter does not bend as it does the time from first to last.
+    def _rate(self, rate_bit_s: float, wait_s: float) -> Part:
+        """Trains: how many bits a second left the link, a train's own and those of whatever shared it with them.
+
+        The slope of a line through the packets' times, which jitter does not bend as it does the time from first to last.
         """
         burst = self.view.lane.burst
-        bits = (self.view.lane.size_bytes + FRAME_OVERHEAD_BYTES) * 8
-        exit_s = self.view[self._exit].time_s
-        starts, speeds, places = [], [], []
-        for begin in range(0, len(self.view) - burst + 1, burst):
-            train = exit_s[begin : begin + burst]
-            if self.keep[begin : begin + burst].all() and not np.isnan(train).any():
-                starts.append(float(self._entered.time_s[begin]))
-                speeds.append(bits / max(1e-6, float(np.polyfit(np.arange(burst), train - train[0], 1)[0])))
-                places.append(begin)
-        speed = np.array(speeds)
-        column = self.view[self._passed if self._passed == "out" else "in"]
+        exit_s, bits = self.view[self._exit].time_s, self._bits_before()
+        whole = [
+            begin
+            for begin in range(0, len(self.view) - burst + 1, burst)
+            if self.keep[begin : begin + burst].all() and not np.isnan(exit_s[begin : begin + burst]).any()
+        ]
+        places = np.array(whole, np.int64)
+        entered, speed = (_speeds(times, bits, places, burst) for times in (self._entered.time_s, exit_s))
+        # A sender that stood still in the middle of a train did not ask anything of the link.
+        asking = entered * HELD_UP > np.median(entered) if len(entered) else np.zeros(0, np.bool_)
+        places, speed = places[asking], speed[asking]
+        column = self.view[self.way]
         everyone = Units.ordered(
             self.where,
-            np.array(starts),
+            self._entered.time_s[places],
             speed < FASTER * rate_bit_s,
-            column.index[np.array(places, np.int64)],
+            column.index[places],
             column.packets,
         )
-        units = _not_waiting(everyone, self.window, wait_s + burst * bits / rate_bit_s)
+        units = _not_waiting(everyone, self.window, wait_s + burst * self._probe_bits / rate_bit_s)
         part = whole_effect(units, self.window, end_within_s=IMPAIRED_END_S + wait_s + 1.0)
         before, during, _ = parts_of_time(everyone, self.window)
         return _with_rate(part, self.where, speed[before], speed[during], rate_bit_s)
+
+    @property
+    def _probe_bits(self) -> int:
+        return (self.view.lane.size_bytes + FRAME_OVERHEAD_BYTES) * 8
+
+    def _bits_before(self) -> Floats:
+        """Bits that crossed the link before each probe: those of the probes before it by their order, for jitter turns packets
+        round in a capture behind the queue, and those of everything else by the capture."""
+        column = self.view[self.way]
+        own = np.arange(len(self.view), dtype=np.float64) * self._probe_bits
+        if column.packets is None:
+            return own
+        shared = crossing(self.place, column.packets, self.way)
+        shared[column.index[column.index >= 0]] = False
+        bits = np.cumsum(np.where(shared, column.packets.wire_len, 0)) * 8.0
+        return np.asarray(own + np.where(column.index >= 0, bits[column.index], 0.0), np.float64)
+
+
+def _speeds(time_s: Floats, bits: Floats, places: npt.NDArray[np.int64], burst: int) -> Floats:
+    """Bits a second of the trains that begin at these places: ``bits`` and ``time_s`` of every probe."""
+    slopes = [
+        np.polyfit(bits[begin : begin + burst] - bits[begin], time_s[begin : begin + burst] - time_s[begin], 1)[0]
+        for begin in places.tolist()
+    ]
+    return np.array([1 / max(FASTEST_S_BIT, float(slope)) for slope in slopes])
 
 
 def _not_waiting(units: Units, window: FaultWindow, wait_s: float) -> Units:

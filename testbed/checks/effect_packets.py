@@ -131,15 +131,18 @@ def lanes_about(observed: Observed, place: Place) -> tuple[list[LaneView], list[
 
 def meant(place: Place, packets: Packets, way: Way) -> Mask:
     """Packets in the capture at the place's host that are meant, on their way in or out. Probes and what is not IPv4 are not."""
-    own, peer = (packets.dst, packets.src) if way == "in" else (packets.src, packets.dst)
-    mask: Mask = owned(own, [place.host]) if not place.own else _inside(own, place.own)
-    if place.peers:
-        mask = mask & _inside(peer, place.peers)
     wanted = [_PROTOCOLS[place.protocol]] if place.protocol in _PROTOCOLS else list(_PROTOCOLS.values())
-    mask = mask & np.isin(packets.proto, wanted)
+    mask = crossing(place, packets, way) & np.isin(packets.proto, wanted)
     if place.port:
         mask = mask & ((packets.sport == place.port) | (packets.dport == place.port))
     return mask
+
+
+def crossing(place: Place, packets: Packets, way: Way) -> Mask:
+    """IPv4 packets in the capture at the place's host between the addresses meant, on their way in or out, probes included."""
+    own, peer = (packets.dst, packets.src) if way == "in" else (packets.src, packets.dst)
+    mask: Mask = owned(own, [place.host]) if not place.own else _inside(own, place.own)
+    return mask & _inside(peer, place.peers) if place.peers else mask
 
 
 def _inside(addresses: npt.NDArray[np.uint32], cidrs: Sequence[str]) -> Mask:

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from fault_stories import STORIES, VARIANTS, Variant, impaired, slow
+from fault_stories import STORIES, VARIANTS, Passing, Variant, impaired, slow
 from probe_wire import Out, Packet
 
 from testbed.checks import judge_expectation
@@ -43,11 +43,31 @@ def test_a_fault_that_did_nothing_or_goes_on_after_its_healing_is_not_proved(
 
 @pytest.mark.parametrize(("rate", "proved"), [("1mbit", True), ("2mbit", False)])
 def test_a_rate_is_measured_though_packets_jitter_as_well(rate: str, proved: bool, tmp_path: Path) -> None:
-    def passes(packet: Packet, chance: random.Random) -> list[Out]:
-        [out] = slow(packet, chance)
-        return [Out(delay_s=out.delay_s + 0.02 + chance.uniform(-0.01, 0.01))]
+    def link(chance: random.Random) -> Passing:
+        one_after_another = slow(chance)
 
-    story = impaired("impair", "out", passes, delay="20ms", jitter="10ms", rate=rate)
+        def passes(packet: Packet) -> list[Out]:
+            [out] = one_after_another(packet)
+            return [Out(delay_s=out.delay_s + 0.02 + chance.uniform(-0.01, 0.01))]
+
+        return passes
+
+    story = impaired("impair", "out", link, delay="20ms", jitter="10ms", rate=rate)
     [effect] = effects(story("real").write(tmp_path))
     assert effect.proved is proved, effect.doubts
     assert effect.figures["rate_bit_s"] == pytest.approx(1e6, rel=0.2)
+
+
+def test_a_sender_that_stands_still_in_a_train_makes_no_slow_link(tmp_path: Path) -> None:
+    # Trains come twice a second: two of five before the fault, and two of eight after it.
+    story = impaired("rate", "out", slow, {"stall_s": dict.fromkeys((0, 2, 17, 20), 0.05)}, by="1mbit")
+    [effect] = effects(story("real").write(tmp_path))
+    assert effect.proved, effect.doubts
+    assert effect.figures["rate_bit_s"] == pytest.approx(1e6, rel=0.02)
+
+
+def test_a_rate_is_that_of_all_that_shares_the_link(tmp_path: Path) -> None:
+    # Trains of both ends begin in one instant, and answers leave among requests.
+    [effect] = effects(impaired("rate", "out", slow, {"apart_s": 0.0}, by="1mbit")("real").write(tmp_path))
+    assert effect.proved, effect.doubts
+    assert effect.figures["rate_bit_s"] == pytest.approx(1e6, rel=0.02)
