@@ -50,7 +50,7 @@ class Browser:
         self._history: list[str] = []
         self._cookies: dict[str, dict[str, str]] = {}
         self._wanted: _Wanted | None = None
-        self._number = self._depth = 0
+        self._number = self._depth = self._executed = 0
         self._to_fetch: list[Fetch] = []
         self._to_perform: list[Uri] = []
         self._waiting: deque[str] = deque(maxlen=MAX_WAITING)
@@ -388,6 +388,11 @@ class Browser:
     # -- pages
 
     def _fetch(self, url: str, *, replaces: bool = False, is_back: bool = False, hops: int = 0) -> None:
+        hops = max(hops, self._executed)
+        if hops > http.MAX_REDIRECTS:
+            self._wanted = None
+            self._error, self._detail = HTTP_ERROR, f"more than {http.MAX_REDIRECTS} executed pages"
+            return
         self._number += 1
         url = url.replace("#DEVICENAME#", self.settings.device_name)
         self._wanted = _Wanted(number=self._number, url=url, hops=hops, replaces=replaces, is_back=is_back)
@@ -460,12 +465,16 @@ class Browser:
             page.png = answer.body
 
     def _run(self, wanted: _Wanted, content: px.Execute, now: float) -> None:
-        """A page that is an Execute: its items run, what shows stays."""
-        for item in content.items:
-            if is_page(item.url):
-                self._follow(wanted, http.joined(wanted.url, item.url), "executed pages")
-            else:
-                self._execute_item(item, now)
+        """A page that is an Execute: its items run, what shows stays. A page that it asks for by a key is one more executed page."""
+        self._executed = wanted.hops + 1
+        try:
+            for item in content.items:
+                if is_page(item.url):
+                    self._follow(wanted, http.joined(wanted.url, item.url), "executed pages")
+                else:
+                    self._execute_item(item, now)
+        finally:
+            self._executed = 0
 
     def _leave(self) -> None:
         """The page that shows gives way to another, and can be come back to unless it expired or has no address."""

@@ -402,6 +402,18 @@ def test_execute_as_a_page_runs_and_one_that_names_itself_ends() -> None:
     assert wire.performed == ["Play:chime.raw"] * 6
 
 
+@pytest.mark.parametrize(("pages", "keys", "count"), [(("/menu", "/e"), ("Services", "again"), 7), (("/menu",), ("Services",), 6)])
+def test_an_execute_that_presses_the_key_it_came_by_ends(
+    pages: tuple[str, ...], keys: tuple[str, ...], count: int
+) -> None:
+    menu_page = text("A", soft_keys=(key("again", f"{HOST}/e", 1),))
+    presses = px.Execute(items=(px.ExecuteItem(url="Key:Soft1" if len(pages) > 1 else "Key:Services"),))
+    wire = Wire({"/menu": menu_page, "/e": presses} if len(pages) > 1 else {"/menu": presses})
+    screen = wire.press(*keys)
+    assert (len(wire.fetched), screen.error, screen.detail) == (count, HTTP_ERROR, "more than 5 executed pages")
+    assert not screen.is_busy
+
+
 def test_keys_that_press_each_other_end() -> None:
     page = text("A", soft_keys=(key("a", "Key:Soft2", 1), key("b", "Key:Soft1", 2)))
     assert Wire({"/menu": page}).press("Services", "a").detail == "keys that press each other"
