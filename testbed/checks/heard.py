@@ -14,6 +14,7 @@ from testbed.checks.base import CheckKind, Params
 from testbed.checks.call_events import not_connected, phone_calls
 from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, Seen, first, seen
+from testbed.checks.talk import cut_short
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.packets import Packets, address_number, address_text
 from testbed.packets.classes import owned
@@ -31,8 +32,9 @@ RATE_SPAN_S = 2.0
 
 
 class HeardParams(Params):
-    """Every call that steps ask for comes about, and every stream arrives with no pause longer than ``gap``, at 50 packets a second
-    within 1 %; at most ``lost`` packets are missing of all of them together, and the phones' own figures say the same."""
+    """Every call that steps ask for comes about, both of its phones send until they are told to stop, and every stream arrives with no
+    pause longer than ``gap``, at 50 packets a second within 1 %; at most ``lost`` packets are missing of all of them together, and the
+    phones' own figures say the same."""
 
     gap: PositiveDuration = parse_duration("40ms")
     lost: Annotated[int, Field(ge=0)] = 0
@@ -113,7 +115,7 @@ def judge_heard(run: Run, params: HeardParams) -> Verdict:
         return Verdict(check=check, status=Status.INCONCLUSIVE, summary=summary, figures=figures)
     gap_s = params.gap.seconds(run.topology.timers)
     pauses, excused = too_long(run, heard, gap_s)
-    problems = [*not_connected(run), *pauses, *_off_pace(heard), *_misreported(run, heard)]
+    problems = [*not_connected(run), *cut_short(run), *pauses, *_off_pace(heard), *_misreported(run, heard)]
     lost = sum(one.lost for one in heard)
     if lost > params.lost:
         worst = max(heard, key=lambda one: one.lost)
@@ -240,7 +242,8 @@ HEARD = CheckKind(
     params=HeardParams,
     judge=judge_heard,
     help=(
-        "every call that steps ask for comes about; every media stream arrives whole where it is captured, "
+        "every call that steps ask for comes about; both of its phones are told to send, do so, and go on until they are "
+        "told to stop or the call is over; every media stream arrives whole where it is captured, "
         "with no longer pause, at 50 packets a second within 1 %; the phones' own figures are those of the "
         "captures. A pause that the machine made, by the sender's own account of waiting for a processor, "
         "makes it inconclusive"

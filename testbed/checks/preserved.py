@@ -8,14 +8,11 @@ from testbed.checks.base import CheckKind, Params
 from testbed.checks.call_events import PhoneCall, phone_calls
 from testbed.checks.facts import FOREVER, first, seen, some, steps_ended_s
 from testbed.checks.heard import Arrived, arrived, figures_of, too_long
+from testbed.checks.talk import TAIL_S
 from testbed.duration import PositiveDuration, parse_duration
 from testbed.packets import address_number
 from testbed.recording import Run
 from testbed.verdict import Evidence, Status, Verdict
-
-TAIL_S = 0.1
-"""Whoever is heard this shortly before a call ends is heard to its end: the last packets are on their way, or the clocks of two hosts'
-processes differ by a turn of their loops."""
 
 
 class PreservedParams(Params):

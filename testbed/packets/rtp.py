@@ -12,7 +12,11 @@ from testbed.packets import Packets, address_number, address_text
 from testbed.packets.classes import class_mask
 from testbed.packets.sccp import Message
 from testbed.rtp import PACKET_S
-from testbed.sccp.media_messages import StartMediaTransmission, StartMediaTransmissionVersion17
+from testbed.sccp.media_messages import (
+    StartMediaTransmission,
+    StartMediaTransmissionVersion17,
+    StopMediaTransmission,
+)
 from testbed.sccp.messages import decode
 
 START_MEDIA = StartMediaTransmission.message_id
@@ -165,6 +169,21 @@ def start_orders(messages: list[Message]) -> list[StartOrder]:
                     time_s=message.time_s,
                 )
             )
+    return orders
+
+
+def stop_orders(messages: list[Message]) -> list[tuple[int, int, float]]:
+    """(phone's address, call reference, time_s) of every StopMediaTransmission; one that cannot be read is left out."""
+    orders = []
+    for message in messages:
+        if message.id != StopMediaTransmission.message_id:
+            continue
+        try:
+            said = decode(message.id, message.body, message.version)
+        except PeerProtocolError:
+            continue
+        if isinstance(said, StopMediaTransmission):
+            orders.append((message.flow[2], said.call_reference, message.time_s))
     return orders
 
 

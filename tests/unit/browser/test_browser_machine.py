@@ -402,7 +402,9 @@ def test_execute_as_a_page_runs_and_one_that_names_itself_ends() -> None:
     assert wire.performed == ["Play:chime.raw"] * 6
 
 
-@pytest.mark.parametrize(("pages", "keys", "count"), [(("/menu", "/e"), ("Services", "again"), 7), (("/menu",), ("Services",), 6)])
+@pytest.mark.parametrize(
+    ("pages", "keys", "count"), [(("/menu", "/e"), ("Services", "again"), 7), (("/menu",), ("Services",), 6)]
+)
 def test_an_execute_that_presses_the_key_it_came_by_ends(
     pages: tuple[str, ...], keys: tuple[str, ...], count: int
 ) -> None:

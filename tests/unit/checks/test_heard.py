@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from call_stories import PHONE_HOSTS, Talk, call
-from recordings import PHONES, Recording
+from call_stories import PHONE_HOSTS, TALKERS, Talk, call
+from recordings import PHONES, Connection, Recording, sccp
 
 from testbed.checks import judge_expectation
 from testbed.checks.heard import HeardParams
+from testbed.packets import SYN
+from testbed.sccp.media_messages import StopMediaTransmission
 from testbed.verdict import Status, Verdict
 
 
@@ -37,6 +39,46 @@ def test_packets_lost_at_the_very_end_are_missed_since_they_were_sent(tmp_path: 
     verdict = judged(recording, tmp_path)
     assert verdict.status is Status.FAIL
     assert verdict.figures["lost"] == 10
+
+
+def test_a_phone_that_nobody_told_to_send_fails_though_the_other_is_heard(tmp_path: Path):
+    verdict = judged(call(Talk(), Talk(ended_s=0.0, precedence=None)), tmp_path)
+    assert verdict.status is Status.FAIL
+    assert verdict.summary == f"{PHONES[1]} is in a call and was never told to send"
+
+
+def test_a_phone_that_was_told_to_send_and_did_not_fails(tmp_path: Path):
+    verdict = judged(call(Talk(), Talk(ended_s=0.0)), tmp_path)
+    assert verdict.status is Status.FAIL
+    assert "was told to send to 172.26.16.1:20480, and nothing of it was captured" in verdict.summary
+
+
+@pytest.mark.parametrize(("ended_s", "status"), [(3.5, Status.FAIL), (8.8, Status.FAIL), (8.94, Status.PASS)])
+def test_a_phone_that_falls_silent_before_its_call_ends_fails(ended_s: float, status: Status, tmp_path: Path):
+    verdict = judged(call(Talk(), Talk(ended_s=ended_s)), tmp_path)
+    assert verdict.status is status
+    assert status is Status.PASS or "before its call, and nobody had said so" in verdict.summary
+
+
+@pytest.mark.parametrize(("stops", "status"), [(True, Status.PASS), (False, Status.FAIL)])
+def test_a_phone_that_is_told_to_stop_may_fall_silent(stops: bool, status: Status, tmp_path: Path):
+    recording = call(Talk(), Talk(ended_s=6.0))
+    stop = StopMediaTransmission(call_reference=0x1000002 if stops else 0x1000003)
+    connection = Connection(
+        wires=[recording.wires[PHONE_HOSTS[1]]], client=(TALKERS[1], 40_001), server=("172.26.1.100", 2000)
+    )
+    connection.packet(2.1, up=True, flags=SYN)
+    connection.packet(2.1001, up=False, flags=SYN)
+    connection.send(6.01, sccp(stop.message_id, stop.encode()), up=False)
+    assert judged(recording, tmp_path).status is status
+
+
+def test_a_call_that_is_over_at_once_needs_no_media(tmp_path: Path):
+    recording = call()
+    particulars = {"phone": PHONES[0], "reference": 7, "number": "1003"}
+    recording.event(9.5, PHONE_HOSTS[0], "CallConnected", **particulars)
+    recording.event(10.4, PHONE_HOSTS[0], "CallEnded", **particulars, cause="hung up", duration_s=1.0)
+    assert judged(recording, tmp_path).status is Status.PASS
 
 
 def test_a_pause_of_the_sender_is_found_though_nothing_is_lost(tmp_path: Path):
