@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from testbed.checks.base import CheckKind
 from testbed.checks.capture import captures
-from testbed.checks.facts import first, seen
+from testbed.checks.facts import FOREVER, Seen, first, seen, steps_ended_s
 from testbed.checks.streams import StreamsParams
 from testbed.dscp import dscp_of, name_of
 from testbed.packets import Packets, address_number, address_text
 from testbed.packets.classes import class_mask, owned
 from testbed.packets.push import PushedStream, pushed_streams
 from testbed.recording import Run
+from testbed.rtp import PACKET_S
 from testbed.topology import Role
 from testbed.verdict import Evidence, Status, Verdict
 
@@ -27,6 +28,9 @@ PLAYS, SENDS = ("RTPRx",), ("RTPTx", "RTPMTx")
 """Whether multicast is heard is the engine's business, not the marks': an internal network of Docker's drops what is not for its block."""
 FEWEST_PACKETS = 25
 """Half a second: fewer are no stream that a mark could be told of."""
+SHORTEST_S = 0.5
+ENOUGH = 0.9
+"""Of the packets that were sent to who listens, or were due of who sends: the rest may be late, or a busy machine's."""
 
 
 class ServiceStreamsParams(StreamsParams):
@@ -81,7 +85,7 @@ def judge_service_streams(run: Run, params: ServiceStreamsParams) -> Verdict:
         return verdict(
             Status.INCONCLUSIVE, f"no stream of {FEWEST_PACKETS} packets was captured where {params.sender} sent it"
         )
-    wrong = [*_unpushed(flows), *_disallowed(flows, params), *_missing(run, flows, params)]
+    wrong = [*_unpushed(flows), *_disallowed(flows, params), *_missing(run, params)]
     if wrong:
         proof = first(wrong)
         return verdict(
@@ -142,35 +146,70 @@ def _disallowed(flows: list[_Flow], params: ServiceStreamsParams) -> list[Eviden
     return found
 
 
-def _missing(run: Run, flows: list[_Flow], params: ServiceStreamsParams) -> list[Evidence]:
-    """Phones that say they sent, of whom no packet was captured where they are; and those that were to play, and heard nothing."""
-    if params.sender == "services":
-        return [
-            event.proves(f"{event['phone']} was to play a stream ({event['scheme']}) and heard nothing of it")
-            for event in seen(run, "ServiceStreamStopped")
-            if event["scheme"] in PLAYS and not event["received"]
-        ]
-    there = {
-        (int(f.packets.src[f.index[0]]), int(f.packets.dst[f.index[0]]), int(f.packets.dport[f.index[0]]))
-        for f in flows
-    }
-    watched, known = set(captures(run)), set(run.topology.phones)
+def _missing(run: Run, params: ServiceStreamsParams) -> list[Evidence]:
+    """Streams by the phones' own account, each begun by a push of its own, of which too little was heard, or captured."""
+    find = _unheard if params.sender == "services" else _unsent
+    known = set(run.topology.phones)
     return [
-        event.proves(
-            f"{event['phone']} was told to send to {event['address']}:{event['port']}, and nothing of it was captured"
-        )
+        found
         for event in seen(run, "ServiceStreamStarted")
-        if event["scheme"] in SENDS and event.event.host in watched and event["phone"] in known
-        if (_number(run.topology.phone_address(str(event["phone"]))), _number(str(event["address"])), event["port"])
-        not in there
+        if event["phone"] in known and (found := find(run, event)) is not None
     ]
+
+
+def _unheard(run: Run, event: Seen) -> Evidence | None:
+    """A phone that was to play: it must have got what was sent to it while it listened, by its own account or the capture there."""
+    phone, remote, port = str(event["phone"]), str(event["address"]), event["port"]
+    stopped, until_s = _until(run, event)
+    if event["scheme"] not in PLAYS or until_s < event.time_s + SHORTEST_S:
+        return None
+    ends = (_number(remote), _number(run.topology.phone_address(phone)), port)
+    sent = _captured(run, run.topology.host_of(remote), ends, event.time_s, until_s - SHORTEST_S / 5)
+    got = stopped["received"] if stopped else _captured(run, event.event.host, ends, event.time_s, until_s)
+    if not isinstance(got, int) or got >= max(ENOUGH * (sent or 0), 1):
+        return None
+    amount = "nothing" if not got else f"{got} packets" if sent is None else f"{got} of {sent} packets"
+    return event.proves(f"{phone} was to play a stream ({event['scheme']}) and heard {amount} of it")
+
+
+def _unsent(run: Run, event: Seen) -> Evidence | None:
+    """A phone that was to send: its packets must be there, 50 a second until it stopped."""
+    phone, remote, port, host = str(event["phone"]), str(event["address"]), event["port"], event.event.host
+    _, until_s = _until(run, event)
+    ends = (_number(run.topology.phone_address(phone)), _number(remote), port)
+    sent = _captured(run, host, ends, event.time_s, until_s)
+    span_s = until_s - event.time_s
+    if event["scheme"] not in SENDS or sent is None or span_s < SHORTEST_S:
+        return None
+    due = 1 if until_s == FOREVER else int(span_s / PACKET_S)
+    if sent >= ENOUGH * due:
+        return None
+    amount = f"{sent} of {due} packets of it were" if sent else "nothing of it was"
+    return event.proves(f"{phone} was told to send to {remote}:{port}, and {amount} captured")
+
+
+def _until(run: Run, event: Seen) -> tuple[Seen | None, float]:
+    """The end of the stream that began so, and when it was over: by the phone's account, or with the steps."""
+    ends = seen(run, "ServiceStreamStopped", phone=event["phone"], scheme=event["scheme"])
+    stopped = next((end for end in ends if end.index > event.index), None)
+    return stopped, min(stopped.time_s if stopped else FOREVER, steps_ended_s(run))
+
+
+def _captured(run: Run, host: str, ends: tuple[int, int, object], since_s: float, until_s: float) -> int | None:
+    """Packets from an address to an address and port in the capture at this host; None where there is no capture."""
+    packets = captures(run).get(host)
+    if packets is None:
+        return None
+    src, dst, port = ends
+    own = class_mask(packets, "rtp") & (packets.src == src) & (packets.dst == dst) & (packets.dport == port)
+    return int((own & (packets.time_s >= since_s) & (packets.time_s <= until_s)).sum())
 
 
 def _number(address: str) -> int:
     try:
         return address_number(address)
     except (OSError, ValueError):
-        return -1
+        return 0
 
 
 SERVICE_STREAMS = CheckKind(

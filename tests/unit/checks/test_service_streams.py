@@ -133,29 +133,74 @@ def test_multicast_streams_belong_to_the_push_of_their_group(tmp_path: Path) -> 
     assert judged(recording, tmp_path / "b", sender="phones").status is Status.PASS
 
 
+def told(recording: Recording, phone: int, scheme: str, remote: tuple[str, int], until_s: float, **said: int) -> None:
+    """A phone's account of a stream, from the first packet on."""
+    particulars = {"phone": PHONES[phone], "scheme": scheme}
+    begun = {**particulars, "address": remote[0], "port": remote[1]}
+    recording.event(STREAM_S - 0.05, "phones-1", "ServiceStreamStarted", **begun)
+    if said:
+        recording.event(until_s, "phones-1", "ServiceStreamStopped", **particulars, **said)
+
+
 def test_a_phone_that_was_told_to_send_and_of_which_nothing_was_captured_is_named(tmp_path: Path) -> None:
     recording = story()
-    told = {"phone": PHONES[0], "scheme": "RTPMTx", "address": GROUP, "port": 20480}
-    recording.event(STREAM_S, "phones-1", "ServiceStreamStarted", **told)
+    told(recording, 0, "RTPMTx", (GROUP, 20480), 3.1, sent=50)
     verdict = judged(recording, tmp_path / "a", sender="phones")
     assert verdict.status is Status.FAIL
-    assert f"{PHONES[0]} was told to send to {GROUP}:20480, and nothing" in verdict.summary
+    assert f"{PHONES[0]} was told to send to {GROUP}:20480, and nothing of it was captured" in verdict.summary
     assert judged(recording, tmp_path / "b", sender="services").status is Status.PASS
-    recording.change("ServiceStreamStarted", phone=PHONES[1], address=WEB, port=24002)
-    assert judged(recording, tmp_path / "c", sender="phones").status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("until_s", "status"), [(3.1, Status.PASS), (3.15, Status.PASS), (3.4, Status.FAIL), (None, Status.FAIL)]
+)
+def test_a_phone_sends_until_it_stops_or_the_steps_end(until_s: float | None, status: Status, tmp_path: Path) -> None:
+    """Its 50 packets are captured within a second."""
+    recording = story()
+    told(recording, 1, "RTPTx", (WEB, 24002), until_s or 0, **({"sent": 50} if until_s else {}))
+    verdict = judged(recording, tmp_path, sender="phones")
+    assert verdict.status is status, verdict.summary
+    assert status is Status.PASS or "50 of " in verdict.summary
+
+
+def test_a_second_push_of_which_nothing_came_is_not_covered_by_the_first(tmp_path: Path) -> None:
+    recording = story()
+    told(recording, 1, "RTPTx", (WEB, 24002), 3.1, sent=50)
+    again = {"phone": PHONES[1], "scheme": "RTPTx", "address": WEB, "port": 24002}
+    recording.event(5.0, "phones-1", "ServiceStreamStarted", **again)
+    assert "nothing of it was captured" in judged(recording, tmp_path, sender="phones").summary
 
 
 @pytest.mark.parametrize(
     ("scheme", "received", "status"),
-    [("RTPRx", 0, Status.FAIL), ("RTPRx", 50, Status.PASS), ("RTPMRx", 0, Status.PASS)],
+    [
+        ("RTPRx", 0, Status.FAIL),
+        ("RTPRx", 1, Status.FAIL),
+        ("RTPRx", 40, Status.FAIL),
+        ("RTPRx", 46, Status.PASS),
+        ("RTPRx", 50, Status.PASS),
+        ("RTPMRx", 0, Status.PASS),
+    ],
 )
 def test_a_phone_that_was_to_play_a_stream_has_heard_it_unless_the_engine_drops_multicast(
     scheme: str, received: int, status: Status, tmp_path: Path
 ) -> None:
     recording = story()
-    heard = {"phone": PHONES[0], "scheme": scheme, "received": received, "lost": 0}
-    recording.event(STREAM_S + 2, "phones-1", "ServiceStreamStopped", **heard)
-    assert judged(recording, tmp_path, sender="services").status is status
+    told(recording, 0, scheme, (WEB, 20480), 4.1, received=received)
+    verdict = judged(recording, tmp_path, sender="services")
+    assert verdict.status is status, verdict.summary
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_phone_that_still_plays_at_the_end_is_judged_by_the_capture_there(arrives: bool, tmp_path: Path) -> None:
+    recording = story()
+    told(recording, 0, "RTPRx", (WEB, 20480), 0)
+    if not arrives:
+        recording.wires["phones-1"].frames = [
+            frame for frame in recording.wires["phones-1"].frames if frame[0] < STREAM_S
+        ]
+    verdict = judged(recording, tmp_path, sender="services")
+    assert verdict.status is (Status.PASS if arrives else Status.FAIL), verdict.summary
 
 
 def test_no_stream_or_a_few_packets_show_nothing(tmp_path: Path) -> None:
