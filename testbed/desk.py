@@ -83,6 +83,8 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self.session.close()
+        for sock in self._sockets:
+            sock.close()
 
     def _end(self) -> None:
         self.is_over = True
@@ -92,7 +94,7 @@ class _Watch:
 
 
 class _Adapter(HTTPAdapter):
-    """Tells of every socket it connects."""
+    """Tells of every connection, by a second socket of it: TLS takes the first one away."""
 
     def __init__(self, connected: Callable[[socket.socket], None]) -> None:
         self._connected = connected
@@ -105,13 +107,13 @@ class _Adapter(HTTPAdapter):
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
                 sock = super()._new_conn()
-                connected(sock)
+                connected(sock.dup())
                 return sock
 
         class Secure(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
                 sock = super()._new_conn()
-                connected(sock)
+                connected(sock.dup())
                 return sock
 
         plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})

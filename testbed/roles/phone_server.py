@@ -25,6 +25,7 @@ from testbed.browser.push import (
     pushed_object,
 )
 from testbed.browser.read import PageError
+from testbed.browser.uri import BadUri, parse_uri
 from testbed.roles.common import Reporter
 from testbed.roles.phone_fleet import Fleet, Seat
 from testbed.roles.phone_web import Errand
@@ -100,7 +101,7 @@ class PhoneServer:
         browser.is_busy = seat.machine is not None and seat.machine.in_call
         answers = browser.push(pushed, time.monotonic())
         outcomes = self._fleet.services.pump(seat)
-        answers = tuple(_with_outcome(answer, outcomes.get(answer.url, "")) for answer in answers)
+        answers = tuple(_with_outcome(answer, outcomes) for answer in answers)
         items = [item.url for item in pushed.items] if isinstance(pushed, px.Execute) else [pushed._tag]
         answered = [answer.data for answer in answers]
         elapsed_s = round(time.monotonic() - began, 6)
@@ -190,9 +191,18 @@ class PhoneServer:
         return seat
 
 
-def _with_outcome(answer: px.ResponseItem, outcome: str) -> px.ResponseItem:
-    """A port that the phone chose, or why it could not."""
-    return replace(answer, data=outcome, status=int(outcome.startswith("Failure"))) if outcome else answer
+def _with_outcome(answer: px.ResponseItem, outcomes: list[tuple[str, str]]) -> px.ResponseItem:
+    """A port that the phone chose, or why it could not, where the answer is to a URI; its outcome is taken from those there are."""
+    try:
+        uri = str(parse_uri(answer.url))
+    except BadUri:
+        return answer
+    found = next((outcome for outcome in outcomes if outcome[0] == uri), None)
+    if found is None:
+        return answer
+    outcomes.remove(found)
+    said = found[1]
+    return replace(answer, data=said, status=int(said.startswith("Failure"))) if said else answer
 
 
 def _xml(answer: px.PhoneObject) -> web.Response:

@@ -146,15 +146,15 @@ class PhoneServices:
             self._browsers[seat.index].tick(now)
             self.pump(seat)
 
-    def pump(self, seat: Seat) -> dict[str, str]:
-        """Do what the browser asks for; of each URI what the phone says: "" for done, or other words."""
+    def pump(self, seat: Seat) -> list[tuple[str, str]]:
+        """Do what the browser asks for; each URI, in order, with what the phone says of it: "" for done, or other words."""
         browser = self.browser(seat)
         for wanted in browser.to_fetch():
             task = asyncio.get_running_loop().create_task(self._fetch(seat, browser, wanted))
             own = self._tasks.setdefault(seat.index, set())
             own.add(task)
             task.add_done_callback(own.discard)
-        outcomes = {str(uri): self._perform(seat, uri) for uri in browser.to_perform()}
+        outcomes = [(str(uri), self._perform(seat, uri)) for uri in browser.to_perform()]
         self._rearm(seat)
         return outcomes
 

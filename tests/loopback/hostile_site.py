@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n"
 class Hostile(threading.Thread):
     """A server that sends what the path names, and goes on until the client has had enough."""
 
-    def __init__(self, aliases: Mapping[str, str] = MappingProxyType({})) -> None:
-        """``aliases``: path asked for -> path whose answer it gets."""
+    def __init__(self, aliases: Mapping[str, str] = MappingProxyType({}), tls: ssl.SSLContext | None = None) -> None:
+        """``aliases``: path asked for -> path whose answer it gets; ``tls``: with a certificate for 127.0.0.1."""
         super().__init__(daemon=True)
-        self._aliases = aliases
+        self._aliases, self._tls = aliases, tls
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._socket.getsockname()[1]}"
         self.requests: list[bytes] = []
         self.start()
 
@@ -33,8 +34,12 @@ class Hostile(threading.Thread):
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
             connection.settimeout(20)
+            self._talk(self._tls.wrap_socket(connection, server_side=True) if self._tls else connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection:
             request = connection.recv(65536)
             self.requests.append(request)
             for part in self._answer(self._path(request)):

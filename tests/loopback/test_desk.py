@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -80,6 +81,33 @@ def test_a_hostile_answer_is_an_error_on_the_screen_in_bounded_time_and_memory(
     screen = phone.browser.screen()
     assert screen.error == error
     assert detail in screen.detail
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a site at 127.0.0.1, with its key, signed by itself."""
+    path = tmp_path_factory.mktemp("tls") / "site.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        ["openssl", *words.split(), "-keyout", f"{path}.key", "-out", f"{path}"], check=True, capture_output=True
+    )
+    return path
+
+
+@pytest.mark.parametrize("path", ["/endless", "/slow-head", "/silent"])
+def test_over_https_too_an_answer_ends_when_its_time_is_over(
+    path: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, f"{certificate}.key")
+    site = Hostile(tls=context)
+    began = time.monotonic()
+    with pytest.raises(FetchFailed) as caught:
+        fetch(site.url + path, DEFAULT_MODEL, timeout_s=TIMEOUT_S)
+    assert time.monotonic() - began < TIMEOUT_S + 2
+    assert f"no whole answer within {TIMEOUT_S:g} s" in caught.value.message
+    assert site.requests
 
 
 def test_no_thread_is_left_by_answers_that_never_end(hostile: Hostile) -> None:

@@ -90,6 +90,10 @@ def test_a_port_that_is_taken_is_a_failure_and_costs_the_phone_nothing(standing)
         response = push(bed, f"RTPRx:{SERVICE}:24690", "Play:a")
         assert data_of(response) == ["Failure: no port", "Success"]
         assert [item.attrib["Status"] for item in ET.fromstring(response.content)] == ["1", "0"]
+        # However the push spells the scheme; each item has its own answer.
+        assert data_of(push(bed, f"rtprx:{SERVICE}:24690", "PLAY:a")) == ["Failure: no port", "Success"]
+        twice = data_of(push(bed, f"RTPRx:{SERVICE}", f"RTPRx:{SERVICE}:24690"))
+        assert twice == [str(PHONE_PORT), "Failure: no port"]
     assert phones.await_events(1, "ServiceStreamFailed")
     assert {row["registered_at"] for row in phones.ask(op="ls")["phones"]} == {"ccm-1"}
 
