@@ -6,8 +6,9 @@ A push without the right password, or that nobody can check, is answered with Ci
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import escape
 from xml.etree import ElementTree as ET
@@ -34,7 +35,9 @@ from testbed.roles.site import listener
 SERVER = "Allegro-Software-RomPager/4.34"
 CONTENT_TYPE = 'text/xml; charset="utf-8"'
 MAX_AT_ONCE = 200
-"""Pushes under way in one process; one more is answered with 503."""
+"""Pushes and screenshots under way in one process; one more is answered with 503."""
+MAX_CONNECTIONS = 400
+"""Of one process; further ones are reset. The phones' own connections to call control need their files too."""
 
 
 class PhoneServer:
@@ -45,6 +48,11 @@ class PhoneServer:
         self._by_address = {seat.address: seat for seat in fleet.seats}
         self._listen_at = address, port
         self._under_way = 0
+        self._silent: set[asyncio.BaseProtocol] = set()
+        """Connections on which no request has come yet."""
+        self._new: set[web.RequestHandler] = set()
+        """Those that the server does not count yet: the loop accepts many in one turn."""
+        self._server: asyncio.Server | None = None
         application = web.Application(client_max_size=MAX_PUSH_BYTES)
         application.add_routes(
             [
@@ -66,11 +74,46 @@ class PhoneServer:
     async def start(self) -> None:
         """Listen; raises OSError."""
         await self._runner.setup()
-        await web.SockSite(self._runner, listener(*self._listen_at)).start()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, sock=listener(*self._listen_at), backlog=128)
 
     async def close(self) -> None:
         """Finish what is under way, for half a second."""
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        """Somebody connected: it has the time of a request to ask for something."""
+        server = self._runner.server
+        assert server is not None
+        self._new = {one for one in self._new if one.transport is None}
+        if len(server.connections) + len(self._new) >= MAX_CONNECTIONS:
+            return _Refusal()
+        protocol = server()
+        self._silent.add(protocol)
+        self._new.add(protocol)
+        timeout_s = self._fleet.host.profile.http_timeout_s
+        asyncio.get_running_loop().call_later(timeout_s, self._end_if_silent, protocol)
+        return protocol
+
+    def _end_if_silent(self, protocol: web.RequestHandler) -> None:
+        self._new.discard(protocol)
+        if protocol in self._silent:
+            self._silent.discard(protocol)
+            if protocol.transport is not None:
+                protocol.transport.abort()
+
+    @contextlib.contextmanager
+    def _among_few(self) -> Iterator[None]:
+        """One of those under way; raises HTTPServiceUnavailable where there are too many."""
+        if self._under_way >= MAX_AT_ONCE:
+            raise web.HTTPServiceUnavailable(text="busy")
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     # -- push
 
@@ -79,17 +122,13 @@ class PhoneServer:
         known = credentials(request.headers.get("Authorization", ""))
         if known is None:
             return self._locked()
-        if self._under_way >= MAX_AT_ONCE:
-            raise web.HTTPServiceUnavailable(text="busy")
-        self._under_way += 1
-        try:
-            async with asyncio.timeout(self._fleet.host.profile.http_timeout_s):
-                body = await request.read()
+        with self._among_few():
+            try:
+                async with asyncio.timeout(self._fleet.host.profile.http_timeout_s):
+                    body = await request.read()
+            except TimeoutError:
+                raise web.HTTPRequestTimeout(text="no whole push came") from None
             refusal = await self._refusal(seat, *known)
-        except TimeoutError:
-            raise web.HTTPRequestTimeout(text="no whole push came") from None
-        finally:
-            self._under_way -= 1
         facts = {"phone": seat.device_name, "from": self._fleet.host.name_of(request.remote or "")}
         if refusal:
             return self._refuse(AUTHENTICATION_ERROR, refusal, began, facts)
@@ -142,8 +181,9 @@ class PhoneServer:
         known = credentials(request.headers.get("Authorization", ""))
         if known is None:
             return self._locked()
-        if await self._refusal(seat, *known):
-            return _xml(px.Error(number=AUTHENTICATION_ERROR))
+        with self._among_few():
+            if await self._refusal(seat, *known):
+                return _xml(px.Error(number=AUTHENTICATION_ERROR))
         picture = self._fleet.services.browser(seat).picture()
         if picture is not None:
             return web.Response(body=picture, content_type="image/png", headers={"Server": SERVER})
@@ -184,11 +224,20 @@ class PhoneServer:
 
     def _seat(self, request: web.Request) -> Seat:
         """The phone at the address that was asked."""
+        self._silent.discard(request.protocol)
         own = request.transport.get_extra_info("sockname") if request.transport is not None else None
         seat = self._by_address.get(own[0]) if own else None
         if seat is None:
             raise web.HTTPNotFound(text="no phone at this address")
         return seat
+
+
+class _Refusal(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
 
 
 def _with_outcome(answer: px.ResponseItem, outcomes: list[tuple[str, str]]) -> px.ResponseItem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from xml.etree import ElementTree as ET
@@ -15,6 +16,7 @@ from testbed import phone_xml as px
 from testbed.bounded_xml import parse_xml
 from testbed.browser.limits import findings
 from testbed.browser.model import DEFAULT_MODEL
+from testbed.roles.phone_server import MAX_CONNECTIONS
 
 GOOD = ("testbed", "testbed")
 
@@ -171,6 +173,33 @@ def test_push_dies_with_the_authentication_url_though_phone_and_sender_live(tmp_
         assert phones.seen("UrlFailed", url_name="authentication")
     finally:
         bed.close()
+
+
+def test_connections_that_ask_for_nothing_are_few_and_end(standing):
+    bed, _, _, phones = standing
+    asked, page = requests.Session(), f"http://127.1.0.1:{bed.phone_port}/DeviceInformationX"
+    assert asked.get(page, timeout=15).status_code == 200
+    silent = [socket.create_connection(("127.1.0.1", bed.phone_port), timeout=15) for _ in range(MAX_CONNECTIONS)]
+    try:
+        silent[0].sendall(b"POST /CGI/Execute HTTP/1.1\r\n")
+        with pytest.raises(requests.ConnectionError):
+            push(bed, "Play:a")
+        assert [_rest(sock) for sock in silent] == [b""] * len(silent)
+        assert data_of(push(bed, "Play:a")) == ["Success"]
+        # Who asked before goes on with its connection.
+        before = asked.adapters["http://"].poolmanager.connection_from_url(page).num_connections
+        assert asked.get(page, timeout=15).status_code == 200
+        assert asked.adapters["http://"].poolmanager.connection_from_url(page).num_connections == before
+    finally:
+        for sock in [asked, *silent]:
+            sock.close()
+    assert {row["registered_at"] for row in phones.ask(op="ls")["phones"]} == {"ccm-1"}
+
+
+def _rest(sock):
+    with contextlib.suppress(ConnectionResetError):
+        return sock.recv(100)
+    return b""
 
 
 def test_a_push_dials_and_pages_for_an_idle_phone_wait_for_the_end_of_the_call(tmp_path):
