@@ -17,7 +17,7 @@ from testbed.checks.marking import AllowedMarks, PacketsParams, policy_word
 from testbed.dscp import dscp_of, name_of
 from testbed.packets import Packets, address_number
 from testbed.packets.classes import owned
-from testbed.packets.rtp import RtpStream, StartOrder, order_of, rtp_streams, start_orders
+from testbed.packets.rtp import RtpStream, StartOrder, order_of, rtp_streams, start_orders, stop_orders
 from testbed.packets.sccp import sccp_messages
 from testbed.policy import Policy
 from testbed.recording import Run
@@ -91,9 +91,10 @@ def _sent(run: Run) -> list[_Sent]:
         if not streams:
             continue
         own = owned(np.array([stream.src for stream in streams], np.uint32), [run.topology.host(host)])
-        orders = start_orders(sccp_messages(packets))
+        messages = sccp_messages(packets)
+        orders, stops = start_orders(messages), stop_orders(messages)
         found += [
-            _Sent(packets=packets, stream=stream, order=order_of(stream, orders))
+            _Sent(packets=packets, stream=stream, order=order_of(stream, orders, stops))
             for stream, is_own in zip(streams, own, strict=True)
             if is_own
         ]

@@ -11,7 +11,7 @@ from testbed.checks.capture import captures
 from testbed.checks.facts import FOREVER, Seen, seen, steps_ended_s
 from testbed.packets import Packets, address_number
 from testbed.packets.classes import owned
-from testbed.packets.rtp import RtpStream, rtp_streams, stop_orders
+from testbed.packets.rtp import RtpStream, StopOrder, rtp_streams, stop_orders
 from testbed.packets.sccp import sccp_messages
 from testbed.recording import Run
 from testbed.verdict import Evidence
@@ -29,13 +29,11 @@ class _Host:
 
     packets: Packets
     streams: Sequence[RtpStream]
-    stops: Sequence[tuple[int, int, float]]
+    stops: Sequence[StopOrder]
 
     def stopped_s(self, phone: int, reference: object, since_s: float) -> float:
-        return min(
-            (at_s for who, call, at_s in self.stops if (who, call) == (phone, reference) and at_s >= since_s),
-            default=FOREVER,
-        )
+        own = [stop.time_s for stop in self.stops if (stop.phone, stop.call) == (phone, reference)]
+        return min((at_s for at_s in own if at_s >= since_s), default=FOREVER)
 
 
 def cut_short(run: Run) -> list[Evidence]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,9 +140,10 @@ def _number(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], size: int) -
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartOrder:
-    """A StartMediaTransmission: which phone (address) was told to send where, with which TOS octet, in which frame."""
+    """A StartMediaTransmission: which phone (address) was told to send where in which call, with which TOS octet, in which frame."""
 
     phone: int
+    call: int
     remote: tuple[int, int]
     tos: int
     frame: int
@@ -163,6 +165,7 @@ def start_orders(messages: list[Message]) -> list[StartOrder]:
             orders.append(
                 StartOrder(
                     phone=message.flow[2],
+                    call=said.call_reference,
                     remote=remote,
                     tos=said.precedence & 0xFF,
                     frame=message.frame,
@@ -172,8 +175,17 @@ def start_orders(messages: list[Message]) -> list[StartOrder]:
     return orders
 
 
-def stop_orders(messages: list[Message]) -> list[tuple[int, int, float]]:
-    """(phone's address, call reference, time_s) of every StopMediaTransmission; one that cannot be read is left out."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopOrder:
+    """A StopMediaTransmission: which phone (address) was told to send no more in which call."""
+
+    phone: int
+    call: int
+    time_s: float
+
+
+def stop_orders(messages: list[Message]) -> list[StopOrder]:
+    """Every StopMediaTransmission of a capture, in order of time; one that cannot be read is left out."""
     orders = []
     for message in messages:
         if message.id != StopMediaTransmission.message_id:
@@ -183,17 +195,22 @@ def stop_orders(messages: list[Message]) -> list[tuple[int, int, float]]:
         except PeerProtocolError:
             continue
         if isinstance(said, StopMediaTransmission):
-            orders.append((message.flow[2], said.call_reference, message.time_s))
+            orders.append(StopOrder(phone=message.flow[2], call=said.call_reference, time_s=message.time_s))
     return orders
 
 
-def order_of(stream: RtpStream, orders: list[StartOrder]) -> StartOrder | None:
-    """What began this stream: the latest order to its sender for its destination, before its first packet."""
+def order_of(stream: RtpStream, orders: Sequence[StartOrder], stops: Sequence[StopOrder] = ()) -> StartOrder | None:
+    """What began this stream: the latest order to its sender for its destination, before its first packet and not taken back by then."""
+    began_s = float(stream.time_s[0])
     before = [
         order
         for order in orders
         if order.phone == stream.src
         and order.remote == (stream.dst, stream.dport)
-        and order.time_s <= float(stream.time_s[0])
+        and order.time_s <= began_s
+        and not any(
+            (stop.phone, stop.call) == (order.phone, order.call) and order.time_s < stop.time_s < began_s
+            for stop in stops
+        )
     ]
     return before[-1] if before else None

@@ -4,11 +4,11 @@ import struct
 
 import pytest
 from call_stories import LOST_S, TALKERS, Talk, call
-from recordings import Wire
+from recordings import T0, Wire
 
 from testbed.packets import parse_capture
 from testbed.packets.classes import class_mask
-from testbed.packets.rtp import order_of, rtp_streams, start_orders
+from testbed.packets.rtp import StopOrder, order_of, rtp_streams, start_orders
 from testbed.packets.sccp import sccp_messages
 from testbed.rtp import RtpPacket
 
@@ -50,6 +50,18 @@ def test_a_stream_is_tied_to_the_latest_order_before_it_for_its_own_sender_and_d
     assert order_of(other, orders) is None
     assert order.tos == 184
     assert order.frame < packets.frame[mine.index[0]]
+
+
+@pytest.mark.parametrize(
+    ("stopped_s", "call_offset", "is_cause"), [(2.995, 0, False), (3.5, 0, True), (2.995, 1, True)]
+)
+def test_an_order_that_was_taken_back_is_no_cause_of_what_begins_later(
+    stopped_s: float, call_offset: int, is_cause: bool
+):
+    packets = capture(call().wires["phones-1"])
+    orders = start_orders(sccp_messages(packets))
+    stop = StopOrder(phone=orders[0].phone, call=orders[0].call + call_offset, time_s=T0 + stopped_s)
+    assert (order_of(rtp_streams(packets)[0], orders, [stop]) is not None) is is_cause
 
 
 def test_an_order_that_comes_after_the_stream_began_is_not_its_cause():
