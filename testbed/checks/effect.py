@@ -172,7 +172,7 @@ def whole_effect(units: Units, window: FaultWindow, *, end_within_s: float) -> P
     doubts = []
     if not during.any():
         doubts.append(f"no packet {units.where} while it lasted")
-    if not _were_better(units.hit, before):
+    if not before.any() or not _are_strays(units.hit, before):
         doubts.append(f"packets {units.where} were no better before")
     if escaped := int((during & ~units.hit).sum()):
         doubts.append(f"{escaped} of {int(during.sum())} packets {units.where} were spared while it lasted")
@@ -184,15 +184,11 @@ def whole_effect(units: Units, window: FaultWindow, *, end_within_s: float) -> P
     return Part(began=began, ended=ended, doubts=(*doubts, *trouble), figures=figures)
 
 
-def _were_better(hit: Mask, before: Mask) -> bool:
-    """Whether few enough were hit before the fault; where there are few of them, one may be: a stall of the machine hits one."""
-    total, hits = int(before.sum()), int(hit[before].sum())
-    strays = max(HEALTHY_SHARE * total, 1 if total >= FEWEST_WITH_A_STRAY else 0)
-    return hits < total and hits <= strays
-
-
-def _share(hit: Mask, among: Mask) -> float:
-    return float(hit[among].mean()) if among.any() else 0.0
+def _are_strays(hit: Mask, among: Mask) -> bool:
+    """Whether few enough of these were hit to be no sign of a fault; where there are few of them, one may be: a stall of the machine
+    hits one."""
+    total, hits = int(among.sum()), int(hit[among].sum())
+    return hits <= max(HEALTHY_SHARE * total, 1 if total >= FEWEST_WITH_A_STRAY else 0)
 
 
 def _begin(units: Units, window: FaultWindow) -> Edge | None:
@@ -225,7 +221,7 @@ def _end(units: Units, window: FaultWindow, after: Mask, end_within_s: float) ->
     if late_s > end_within_s and (after & units.hit)[:first].any():
         doubts.append(f"it went on for {late_s:.3f} s after its healing, by packets {units.where}")
     since = np.arange(len(units)) > first
-    if _share(units.hit, since) > HEALTHY_SHARE:
+    if not _are_strays(units.hit, since):
         doubts.append(f"it goes on after its healing: {int(units.hit[since].sum())} packets {units.where} show it")
     evidence = [units.proof(int(hits[-1]), "last packet with the fault")] if len(hits) else []
     edge = Edge(
@@ -239,7 +235,7 @@ def _end(units: Units, window: FaultWindow, after: Mask, end_within_s: float) ->
 def over(units: Units, window: FaultWindow) -> tuple[Edge | None, list[str]]:
     """Of a fault that did not hit when it was healed: units are spared from then on. The moment is not to be told."""
     _, _, after = parts_of_time(units, window)
-    if not after.any() or _share(units.hit, after) > HEALTHY_SHARE:
+    if not after.any() or not _are_strays(units.hit, after):
         return None, [
             f"{int((after & units.hit).sum())} of {int(after.sum())} packets {units.where} show it after its healing"
         ]

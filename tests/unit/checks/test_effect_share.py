@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from testbed.checks.effect import Part, Units, share_effect, whole_effect
+from testbed.checks.effect import Part, Units, over, share_effect, whole_effect
 from testbed.checks.facts import FaultWindow, Seen
 from testbed.history import Event
 
@@ -90,3 +90,21 @@ def test_a_fault_that_hits_everything_is_told_from_strays_before_it(before: int,
     part = whole_effect(units, WINDOW, end_within_s=1.0)
     assert (not part.doubts) is is_proved, part.doubts
     assert is_proved or part.doubts == ("packets into slb were no better before",)
+
+
+@pytest.mark.parametrize(
+    ("after", "strays", "is_proved"),
+    [(6, 0, True), (6, 1, True), (5, 1, True), (4, 1, False), (6, 2, False), (30, 3, True), (30, 4, False)],
+)
+def test_a_fault_that_is_over_is_told_from_one_that_goes_on_by_more_than_strays(
+    after: int, strays: int, is_proved: bool
+) -> None:
+    # The first unit behind the healing shows its end; what comes later is counted.
+    times = [np.linspace(0.0, 9.0, 20), np.linspace(11.0, 19.0, 20), np.linspace(22.0, 29.0, after + 1)]
+    hit = [np.zeros(20, bool), np.ones(20, bool), np.concatenate([[False], stray(after, strays)])]
+    units = Units.ordered("into slb", np.concatenate(times), np.concatenate(hit))
+    part = whole_effect(units, WINDOW, end_within_s=3.0)
+    assert (not part.doubts) is is_proved, part.doubts
+    assert is_proved or part.doubts == (f"it goes on after its healing: {strays} packets into slb show it",)
+    none_left = Units.ordered("into slb", times[2][1:], hit[2][1:])
+    assert (over(none_left, WINDOW)[0] is not None) is is_proved
