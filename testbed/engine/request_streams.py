@@ -13,11 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from testbed.engine import containers, streams
-from testbed.engine.role_streams import CONTROL_COMMAND
+from testbed.engine.role_streams import CLOSE_TIMEOUT_S, opened
 from testbed.errors import EngineError
-
-CLOSE_TIMEOUT_S = 1.0
-"""For a stream that is of no use any more."""
 
 
 class RequestStreams:
@@ -27,23 +24,24 @@ class RequestStreams:
         self._workload = workload
         self._idle: dict[str, list[streams.ExecStream]] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     def open(self, hosts: Iterable[str]) -> None:
         """One to each, so that the first request costs no more than the others. Where it fails, whoever asks is told."""
 
-        def opened(host: str) -> None:
+        def first(host: str) -> None:
             with contextlib.suppress(EngineError):
-                self._keep(host, self._opened(host))
+                self._keep(host, opened(self._workload(host)))
 
         with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(opened, [host for host in hosts if not self._idle.get(host)]))
+            list(pool.map(first, [host for host in hosts if not self._idle.get(host)]))
 
     def ask(self, host: str, request: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """The role's reply as it is. EngineError where the host is frozen, or its role does not answer."""
         if containers.state_of(self._workload(host)) == "paused":
             # What is written to it now would be done when it is thawed.
             raise EngineError(f"{host} is frozen: it can be asked nothing", hint=f"heal the fault of {host} first")
-        stream = self._taken(host) or self._opened(host)
+        stream = self._taken(host) or opened(self._workload(host))
         try:
             reply = stream.exchange(request, timeout_s)
             if reply.get("ended"):
@@ -56,8 +54,9 @@ class RequestStreams:
         return reply
 
     def close(self) -> None:
-        """End those that nobody is using."""
+        """End those that nobody is using; the others end when they come back."""
         with self._lock:
+            self._closed = True
             idle = [stream for kept in self._idle.values() for stream in kept]
             self._idle.clear()
         for stream in idle:
@@ -76,13 +75,7 @@ class RequestStreams:
 
     def _keep(self, host: str, stream: streams.ExecStream) -> None:
         with self._lock:
-            self._idle.setdefault(host, []).append(stream)
-
-    def _opened(self, host: str) -> streams.ExecStream:
-        stream = streams.ExecStream(self._workload(host), list(CONTROL_COMMAND))
-        try:
-            stream.receive()
-        except BaseException:
-            stream.close(CLOSE_TIMEOUT_S)
-            raise
-        return stream
+            if not self._closed:
+                self._idle.setdefault(host, []).append(stream)
+                return
+        stream.close(CLOSE_TIMEOUT_S)

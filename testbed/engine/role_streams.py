@@ -17,6 +17,21 @@ END_TIMEOUT_S = 0.5
 """How long a stream whose role is gone may take to end, before its error counts as a refusal."""
 
 
+CLOSE_TIMEOUT_S = 1.0
+"""For a stream that is of no use any more."""
+
+
+def opened(container: str) -> streams.ExecStream:
+    """A stream to the role in this container, whose first word has come; raises EngineError."""
+    stream = streams.ExecStream(container, list(CONTROL_COMMAND))
+    try:
+        stream.receive()
+    except BaseException:
+        stream.close(CLOSE_TIMEOUT_S)
+        raise
+    return stream
+
+
 class RoleStreams:
     """``workload`` gives the id of a host's container."""
 
@@ -45,13 +60,7 @@ class RoleStreams:
     def _stream(self, host: str) -> streams.ExecStream:
         with self._lock:
             if host not in self._streams:
-                stream = streams.ExecStream(self._workload(host), list(CONTROL_COMMAND))
-                try:
-                    stream.receive()
-                except EngineError:
-                    stream.close()
-                    raise
-                self._streams[host] = stream
+                self._streams[host] = opened(self._workload(host))
             return self._streams[host]
 
     def _is_over(self, host: str, stream: streams.ExecStream) -> bool:

@@ -87,6 +87,22 @@ def test_a_request_that_takes_long_holds_up_no_other(requests: RequestStreams, m
     assert len(Stream.opened) == 2
 
 
+def test_a_stream_that_is_in_use_when_all_are_closed_ends_when_its_reply_has_come(
+    requests: RequestStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(Stream, "gate", gate)
+    slow = threading.Thread(target=asked, args=(requests, "phones-1", "slow"))
+    slow.start()
+    while not Stream.opened:
+        pass
+    requests.close()
+    assert not Stream.opened[0].is_closed
+    gate.set()
+    slow.join(10)
+    assert Stream.opened[0].is_closed
+
+
 def test_a_frozen_host_is_asked_nothing_or_it_would_do_it_when_it_is_thawed(
     requests: RequestStreams, states: dict[str, str]
 ) -> None:
