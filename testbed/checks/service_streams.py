@@ -218,7 +218,8 @@ SERVICE_STREAMS = CheckKind(
     judge=judge_service_streams,
     help=(
         "every RTP stream that left the captured web hosts, or phones, was begun by a push of a service in "
-        "the same capture, and carries marks that the policy allows; the frame of the push is in the evidence"
+        "the same capture, and carries marks that the policy allows; who was to send did so until it stopped, and who "
+        "was to play heard what was sent; the frame of the push is in the evidence"
     ),
     rests_on_packets=True,
 )
