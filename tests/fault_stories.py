@@ -106,8 +106,8 @@ def power_off(variant: Variant) -> Recording:
 # -- links, seen by probes
 
 
-def probed(recording: Recording, fault: Fault, links: Links, **senders: Any) -> Recording:
-    Prober(recording, links, **senders).run([fault], 1.5, 13.5)
+def probed(recording: Recording, fault: Fault, links: Links, begin_s: float = 1.5, **senders: Any) -> Recording:
+    Prober(recording, links, **senders).run([fault], begin_s, 13.5)
     return recording
 
 

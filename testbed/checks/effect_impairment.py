@@ -181,6 +181,9 @@ class _Way:
         entered, speed = (_speeds(times, bits, places, burst) for times in (self._entered.time_s, exit_s))
         # A sender that stood still in the middle of a train did not ask anything of the link.
         asking = entered * HELD_UP > np.median(entered) if len(entered) else np.zeros(0, np.bool_)
+        # One that was under way when the queue was taken away left part by part, or all at once.
+        left_s = np.array([exit_s[begin : begin + burst].max() for begin in whole])
+        asking &= (self._entered.time_s[places] > self.window.healing_s) | (left_s < self.window.healing_s)
         places, speed = places[asking], speed[asking]
         column = self.view[self.way]
         everyone = Units.ordered(
@@ -190,8 +193,7 @@ class _Way:
             column.index[places],
             column.packets,
         )
-        units = _not_waiting(everyone, self.window, wait_s + burst * self._probe_bits / rate_bit_s)
-        part = whole_effect(units, self.window, end_within_s=IMPAIRED_END_S + wait_s + 1.0)
+        part = whole_effect(everyone, self.window, end_within_s=IMPAIRED_END_S + wait_s + 1.0)
         before, during, _ = parts_of_time(everyone, self.window)
         return _with_rate(part, self.where, speed[before], speed[during], rate_bit_s)
 

@@ -204,11 +204,12 @@ def _forms(fault: Fault, topology: Topology) -> list[dict[str, Any]]:
         changed = int(getattr(fault, "from_", AF31))
         untouched = EF if changed != EF else AF31
         return [{"tos": tos_of(dscp), "period_s": period_s} for dscp in (changed, untouched)]
-    rate_bit_s = rate_of(fault, topology)
+    rate_bit_s, percent = rate_of(fault, topology), _least_percent(fault, topology)
+    more = min(MAX_BURST, ceil(EVIDENT_PERCENT / percent)) if percent else 1
     if not rate_bit_s:
-        percent = _least_percent(fault, topology)
-        return [{"period_s": period_s, "burst": min(MAX_BURST, ceil(EVIDENT_PERCENT / percent)) if percent else 1}]
-    slow_s = max(period_s, 2 * PROBE_WIRE_BYTES * 8 / (RATE_SHARE * rate_bit_s))
+        return [{"period_s": period_s, "burst": more}]
+    # One after the other: those of a burst would wait for each other.
+    slow_s = max(period_s / more, 2 * PROBE_WIRE_BYTES * 8 / (RATE_SHARE * rate_bit_s))
     size = 1000 if rate_bit_s >= 1e6 else 300
     train = min(MAX_TRAIN, max(MIN_TRAIN, round(rate_bit_s * TRAIN_S / 8 / size)))
     pause_s = max(0.5, 5 * train * size * 8 / rate_bit_s)

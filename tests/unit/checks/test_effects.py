@@ -71,3 +71,12 @@ def test_a_rate_is_that_of_all_that_shares_the_link(tmp_path: Path) -> None:
     [effect] = effects(impaired("rate", "out", slow, {"apart_s": 0.0}, by="1mbit")("real").write(tmp_path))
     assert effect.proved, effect.doubts
     assert effect.figures["rate_bit_s"] == pytest.approx(1e6, rel=0.02)
+
+
+@pytest.mark.parametrize("before_s", [0.002, 0.02, 0.05, 0.08])
+def test_a_train_that_is_under_way_when_a_rate_is_healed_tells_nothing_of_it(before_s: float, tmp_path: Path) -> None:
+    # A train takes a tenth of a second; trains begin on the half seconds, a few milliseconds later.
+    story = impaired("rate", "out", slow, {"begin_s": 1.5 - 0.004 - before_s}, by="1mbit")
+    [effect] = effects(story("real").write(tmp_path))
+    assert effect.proved, effect.doubts
+    assert effect.figures["rate_bit_s"] == pytest.approx(1e6, rel=0.02)
