@@ -36,7 +36,7 @@ class Stream:
     def ends_within(self, timeout_s: float) -> bool:
         return self.is_over
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = 10) -> None:
         self.is_closed = True
 
 
